@@ -1,0 +1,28 @@
+"""What golden model, RTL, host and documents agree on. Plain Python, imports nothing of ours."""
+
+from .config import CONTRACT_VERSION, PRESETS, ConfigError, NetworkConfig, Readout, preset
+from .formats import Format, Formats, Operation, Overflow, Rounding
+from .layout import Layout
+from .parameters import Parameters, make_parameters
+from .registers import LayerRegister, NeuronField, Register, Space
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "PRESETS",
+    "ConfigError",
+    "Format",
+    "Formats",
+    "LayerRegister",
+    "Layout",
+    "NetworkConfig",
+    "NeuronField",
+    "Operation",
+    "Overflow",
+    "Parameters",
+    "Readout",
+    "Register",
+    "Rounding",
+    "Space",
+    "make_parameters",
+    "preset",
+]

@@ -1,0 +1,216 @@
+"""The frozen configuration of a core: geometry, lanes, formats. One object drives model, hardware, host and docs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import Enum
+from typing import Any
+
+from .formats import Format, Formats
+from .random import POST_HASH_BITS
+
+#: Changes whenever the same configuration would mean other bits, registers or frames.
+CONTRACT_VERSION = 1
+MAX_LAYERS = 8
+MAX_GROUPS = 8
+MAX_POSTS = 1 << POST_HASH_BITS
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; the message is one line."""
+
+
+class Readout(Enum):
+    """How the last layer makes its error (SPEC section 1)."""
+
+    #: No spikes, no reset; delta = softmax(V) - y.
+    MEMBRANE = "membrane"
+    #: Spikes and reset as everywhere; delta = (s - y)*h.
+    SPIKE = "spike"
+    #: No spikes, no reset; delta = V - y[t], y supplied at every step.
+    TARGET = "target"
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the last layer spikes."""
+        return self is Readout.SPIKE
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Geometry and widths of a core.
+
+    Parameters
+    ----------
+    layers : tuple of int
+        Inputs, then the posts of every layer: ``(12, 64, 9)`` has two layers of synapses.
+    lanes : int
+        P, a power of two: synapses processed per clock.
+    groups : int
+        G, filter groups per layer (1, 2, 4 or 8); post i belongs to group i mod G.
+    readout : Readout
+        Error of the last layer.
+    max_steps : int
+        Depth of the schedule table; later steps are never scheduled.
+    surrogate_entries : int
+        Entries of the surrogate table, a power of two.
+    frame_bytes : int
+        Largest decoded frame that the device takes, a power of two.
+    formats : Formats
+        Every number format.
+    """
+
+    layers: tuple[int, ...]
+    lanes: int = 8
+    groups: int = 1
+    readout: Readout = Readout.MEMBRANE
+    max_steps: int = 256
+    surrogate_entries: int = 64
+    frame_bytes: int = 1024
+    formats: Formats = field(default_factory=Formats)
+
+    def __post_init__(self) -> None:
+        problems = self._problems()
+        if problems:
+            raise ConfigError(f"network {'-'.join(map(str, self.layers))}: {problems[0]}")
+
+    def _problems(self) -> list[str]:
+        found = []
+        if not 2 <= len(self.layers) <= MAX_LAYERS + 1:
+            found.append(f"{len(self.layers)} sizes given, allowed 2 to {MAX_LAYERS + 1}")
+        for size in self.layers:
+            if not isinstance(size, int) or not 1 <= size <= MAX_POSTS:
+                found.append(f"a layer of {size} neurons, allowed 1 to {MAX_POSTS}")
+        if not _power_of_two(self.lanes) or self.lanes > 128:
+            found.append(f"{self.lanes} lanes, allowed a power of two up to 128")
+        if self.groups not in (1, 2, 4, MAX_GROUPS):
+            found.append(f"{self.groups} filter groups, allowed 1, 2, 4 or {MAX_GROUPS}")
+        if not _power_of_two(self.max_steps) or not 2 <= self.max_steps <= 65536:
+            found.append(f"a schedule table of {self.max_steps} steps, allowed a power of two from 2 to 65536")
+        if not _power_of_two(self.surrogate_entries) or not 4 <= self.surrogate_entries <= 1024:
+            found.append(f"{self.surrogate_entries} surrogate entries, allowed a power of two from 4 to 1024")
+        if not _power_of_two(self.frame_bytes) or not 64 <= self.frame_bytes <= 16384:
+            found.append(f"frames of {self.frame_bytes} bytes, allowed a power of two from 64 to 16384")
+        if not found and max(self.step_bytes + 11, 8 * self.layers[-1] + 7) > self.frame_bytes:
+            found.append(f"frames of {self.frame_bytes} bytes hold no step of {self.layers[0]} inputs "
+                         f"and {self.layers[-1]} outputs, allowed a larger frame_bytes")  # fmt: skip
+        if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
+            found.append(f"a softmax over {self.layers[-1]} classes, allowed up to 255")
+        return found + self.formats.problems()
+
+    # -- geometry ---------------------------------------------------------------------------------------------------
+    @property
+    def depth(self) -> int:
+        """Number of layers of synapses."""
+        return len(self.layers) - 1
+
+    def pre(self, layer: int) -> int:
+        """N, pre-synaptic signals of a layer."""
+        return self.layers[layer]
+
+    def post(self, layer: int) -> int:
+        """M, neurons of a layer."""
+        return self.layers[layer + 1]
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the input."""
+        return self.layers[0]
+
+    @property
+    def outputs(self) -> int:
+        """Neurons of the readout."""
+        return self.layers[-1]
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of one step in a RUN request: inputs, then two bytes per target of the ``target`` readout."""
+        return self.layers[0] + (2 * self.layers[-1] if self.readout is Readout.TARGET else 0)
+
+    @property
+    def synapses(self) -> int:
+        """Synapses of the whole network."""
+        return sum(self.pre(i) * self.post(i) for i in range(self.depth))
+
+    def spiking(self, layer: int) -> bool:
+        """Whether the neurons of a layer spike and reset."""
+        return layer < self.depth - 1 or self.readout.spiking
+
+    def used_groups(self, layer: int) -> int:
+        """Groups that have at least one post in this layer."""
+        return min(self.groups, self.post(layer))
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        plain = asdict(self)
+        plain["layers"] = list(self.layers)
+        plain["readout"] = self.readout.value
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> NetworkConfig:
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        ConfigError
+            For unknown or missing keys and for values that cannot be built.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(plain) - known)
+        if unknown:
+            raise ConfigError(f"configuration: unknown key {unknown[0]!r}, allowed {', '.join(sorted(known))}")
+        values = dict(plain)
+        try:
+            values["layers"] = tuple(values["layers"])
+            if "readout" in values:
+                values["readout"] = Readout(values["readout"])
+            if "formats" in values:
+                values["formats"] = Formats(**{k: Format(**v) for k, v in values["formats"].items()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"configuration: {error}") from None
+        return cls(**values)
+
+    @property
+    def config_hash(self) -> str:
+        """Eight hex digits over everything that changes bits, registers or memory maps."""
+        text = json.dumps({"contract": CONTRACT_VERSION, **self.to_dict()}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def with_(self, **changes: Any) -> NetworkConfig:
+        """Copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _power_of_two(value: int) -> bool:
+    return isinstance(value, int) and value > 0 and value & (value - 1) == 0
+
+
+PRESETS: dict[str, NetworkConfig] = {
+    # Small enough for pysim; odd sizes so that blocks and groups have ragged ends.
+    "tiny": NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2, max_steps=16, frame_bytes=256),
+    # JapaneseVowels: 12 LPC cepstra, 9 speakers.
+    "vowels": NetworkConfig(layers=(12, 64, 9), lanes=8, groups=4),
+}
+# One preset per board: the network that the board's documentation speaks of.
+PRESETS["ulx3s_85f"] = NetworkConfig(layers=(160, 512, 32), lanes=64, groups=4)
+PRESETS["icebreaker"] = NetworkConfig(
+    layers=(12, 64, 9), lanes=1, groups=1, frame_bytes=512,
+    formats=Formats(delta=Format(16, 14), rate_step=Format(16, 19)),
+)  # fmt: skip
+
+
+def preset(name: str) -> NetworkConfig:
+    """Configuration of a named preset.
+
+    Raises
+    ------
+    ConfigError
+        With the allowed names, for an unknown one.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is not known, allowed: {', '.join(PRESETS)}")
+    return PRESETS[name]

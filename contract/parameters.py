@@ -1,0 +1,232 @@
+"""What the host programs into a device besides weights: thresholds, filter constants, tables, rates, schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .config import ConfigError, NetworkConfig
+from .formats import ADAPT_GUARD, DECAY_FRAC
+from .random import DEFAULT_RNG
+from .registers import MANTISSA_BITS, SHIFT_BITS, SURROGATE_SHIFT_BITS
+
+#: (mantissa, shift), see :func:`encode_rate`.
+Rate = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Integer parameters of a network, as the registers and tables hold them.
+
+    Parameters
+    ----------
+    theta, rho : tuple of int
+        Threshold and soft reset of every layer, format ``threshold``.
+    lam : tuple of tuple of int
+        Membrane constant [layer][group], u0.16.
+    a : tuple of tuple of int
+        Start of the adaptive filter constant [layer][group], u0.24.
+    surrogate : tuple of int
+        Table over |V - theta| >> surrogate_shift, format ``surrogate``; the last entry serves all beyond.
+    surrogate_shift : int
+        Shift of the table index.
+    rate, adapt_rate : tuple of (mantissa, shift)
+        Learning rates of weights and of filter constants, one per layer.
+    a_min, a_max : int
+        Limits of the adaptive constants, u0.16.
+    schedule : tuple of int
+        Steps at which weights are updated.
+    rng : int
+        Master state of the random generator at the start.
+    """
+
+    theta: tuple[int, ...]
+    rho: tuple[int, ...]
+    lam: tuple[tuple[int, ...], ...]
+    a: tuple[tuple[int, ...], ...]
+    surrogate: tuple[int, ...]
+    surrogate_shift: int
+    rate: tuple[Rate, ...]
+    adapt_rate: tuple[Rate, ...]
+    a_min: int = 0
+    a_max: int = (1 << DECAY_FRAC) - 1
+    schedule: tuple[int, ...] = ()
+    rng: int = DEFAULT_RNG
+
+    def check(self, config: NetworkConfig) -> None:
+        """Raise ConfigError (one line) if a value does not fit the configuration."""
+        f = config.formats
+        for name in ("theta", "rho", "lam", "a", "rate", "adapt_rate"):
+            if len(getattr(self, name)) != config.depth:
+                raise ConfigError(f"{name} has {len(getattr(self, name))} layers, the network has {config.depth}")
+        for layer in range(config.depth):
+            for name, value, low in (("theta", self.theta[layer], f.threshold.min), ("rho", self.rho[layer], 0)):
+                _inside(f"{name} of layer {layer}", value, low, f.threshold.max)
+            for name, fmt in (("lam", f.decay), ("a", f.adaptive)):
+                row = getattr(self, name)[layer]
+                if len(row) != config.groups:
+                    raise ConfigError(f"{name} of layer {layer} has {len(row)} groups, the network {config.groups}")
+                for value in row:
+                    _inside(f"{name} of layer {layer}", value, 0, fmt.max)
+            for name in ("rate", "adapt_rate"):
+                mantissa, shift = getattr(self, name)[layer]
+                _inside(f"mantissa of {name} of layer {layer}", mantissa, 0, (1 << MANTISSA_BITS) - 1)
+                _inside(f"shift of {name} of layer {layer}", shift, 0, (1 << SHIFT_BITS) - 1)
+        if len(self.surrogate) != config.surrogate_entries:
+            raise ConfigError(f"surrogate table of {len(self.surrogate)}, allowed exactly {config.surrogate_entries}")
+        for value in self.surrogate:
+            _inside("surrogate table entry", value, 0, f.surrogate.max)
+        _inside("surrogate_shift", self.surrogate_shift, 0, (1 << SURROGATE_SHIFT_BITS) - 1)
+        for name in ("a_min", "a_max"):
+            _inside(name, getattr(self, name), 0, f.decay.max)
+        if self.a_min > self.a_max:
+            raise ConfigError(f"a_min {self.a_min} is above a_max {self.a_max}")
+        for step in self.schedule:
+            _inside("scheduled step", step, 0, config.max_steps - 1)
+        _inside("rng", self.rng, 1, 0xFFFFFFFF)
+
+    def with_(self, **changes: Any) -> Parameters:
+        """Copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        return {k: _plain(v) for k, v in self.__dict__.items()}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Parameters:
+        """Inverse of :meth:`to_dict`; raises ConfigError for missing or unknown keys."""
+        try:
+            return cls(**{k: _frozen(v) for k, v in plain.items()})
+        except TypeError as error:
+            raise ConfigError(f"parameters: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _inside(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}, allowed {low} to {high}")
+
+
+def rate_offset(config: NetworkConfig) -> int:
+    """Power of two between a rate register and eta: eta = mantissa * 2**-(shift + offset)."""
+    return config.formats.rate_step.frac - config.formats.delta.frac
+
+
+def adapt_offset(config: NetworkConfig) -> int:
+    """Power of two between an adaptive-rate register and eta_a: eta_a = mantissa * 2**-(shift + offset)."""
+    f = config.formats
+    return f.adaptive.frac + ADAPT_GUARD - (f.delta.frac + f.adapt_trace.frac)
+
+
+def encode_rate(rate: float, offset: int, name: str = "learning rate") -> Rate:
+    """Nearest (mantissa, shift) of a rate, the mantissa as large as it can be.
+
+    Parameters
+    ----------
+    rate : float
+        Not negative.
+    offset : int
+        From :func:`rate_offset` or :func:`adapt_offset`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is negative, not finite, or above what a register can hold.
+    """
+    if not math.isfinite(rate) or rate < 0:
+        raise ConfigError(f"{name} is {rate}, allowed finite and not negative")
+    top = (1 << MANTISSA_BITS) - 1
+    for shift in range((1 << SHIFT_BITS) - 1, -1, -1):
+        mantissa = round(rate * 2.0 ** (shift + offset))
+        if mantissa <= top:
+            return mantissa, shift
+    raise ConfigError(f"{name} is {rate}, allowed at most {top * 2.0**-offset:g} with these formats")
+
+
+def decode_rate(rate: Rate, offset: int) -> float:
+    """Rate that a (mantissa, shift) stands for."""
+    return rate[0] * 2.0 ** -(rate[1] + offset)
+
+
+def surrogate_table(config: NetworkConfig, width: float, reach: float = 4.0) -> tuple[tuple[int, ...], int]:
+    """Gaussian surrogate exp(-(|V-theta|/width)**2 / 2) as (table, shift).
+
+    The Gaussian is the surrogate of the first author's public code (SPEC section 1). The table spans at least ``reach``
+    widths, its last entry is zero, every entry is taken in the middle of its interval.
+    """
+    if not width > 0:
+        raise ConfigError(f"surrogate width is {width}, allowed above 0")
+    f, entries = config.formats, config.surrogate_entries
+    span = reach * width * f.membrane.one
+    shift = max(0, math.ceil(math.log2(span / entries)))
+    if shift >= 1 << SURROGATE_SHIFT_BITS:
+        raise ConfigError(f"surrogate width is {width}, too wide for the table")
+    middles = [((i + 0.5) * (1 << shift)) / f.membrane.one for i in range(entries)]
+    table = [round(math.exp(-0.5 * (m / width) ** 2) * f.surrogate.one) for m in middles]
+    table[-1] = 0
+    return tuple(table), shift
+
+
+def make_parameters(
+    config: NetworkConfig,
+    *,
+    a: tuple[float, ...],
+    lam: tuple[float, ...],
+    theta: float = 1.0,
+    rho: float = 1.0,
+    surrogate_width: float = 0.5,
+    rates: tuple[float, ...] = (),
+    adapt_rates: tuple[float, ...] = (),
+    a_min: float = 0.0,
+    a_max: float = 1.0 - 2.0**-12,
+    schedule: tuple[int, ...] = (),
+    rng: int = DEFAULT_RNG,
+) -> Parameters:
+    """Parameters from real numbers, the same filter constants in every layer.
+
+    Parameters
+    ----------
+    a, lam : tuple of float
+        One constant per filter group, in [0, 1).
+    rates, adapt_rates : tuple of float
+        One per layer; empty means 0.
+
+    Raises
+    ------
+    ConfigError
+        With the name, value and allowed range of what does not fit.
+    """
+    f = config.formats
+    for name, row in (("a", a), ("lam", lam)):
+        if len(row) != config.groups:
+            raise ConfigError(f"{name} has {len(row)} constants, the network has {config.groups} filter groups")
+        for value in row:
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name} is {value}, allowed 0 to below 1")
+    table, shift = surrogate_table(config, surrogate_width)
+    depth = config.depth
+    made = Parameters(
+        theta=(f.threshold.from_float(theta),) * depth,
+        rho=(f.threshold.from_float(rho),) * depth,
+        lam=(tuple(f.decay.from_float(v) for v in lam),) * depth,
+        a=(tuple(f.adaptive.from_float(v) for v in a),) * depth,
+        surrogate=table,
+        surrogate_shift=shift,
+        rate=tuple(encode_rate(r, rate_offset(config)) for r in rates or (0.0,) * depth),
+        adapt_rate=tuple(encode_rate(r, adapt_offset(config), "filter rate") for r in adapt_rates or (0.0,) * depth),
+        a_min=f.decay.from_float(a_min),
+        a_max=f.decay.from_float(a_max),
+        schedule=tuple(sorted(set(schedule))),
+        rng=rng,
+    )
+    made.check(config)
+    return made

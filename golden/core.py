@@ -1,0 +1,226 @@
+"""The golden model: one time step of SOLSA on integers, equal to the RTL bit by bit.
+
+Equations: SPEC section 1 (arXiv 2307.11314 and the terms that docs/decisions/ names); number formats and roundings:
+:mod:`solsa.contract.formats`. The code follows the order in which the hardware's state changes become visible:
+filter traces, eligibility traces, neurons, readout error, backward pass, weights, filter constants.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solsa.contract import NetworkConfig, Parameters, Readout
+from solsa.contract.formats import ADAPT_GUARD, Rounding
+from solsa.contract.random import xorshift32
+
+from .arith import Ints, drop, random_bits, saturate, softmax, surrogate_index
+from .state import CoreState, LayerState, StepTrace, posts_of_group
+
+
+class GoldenCore:
+    """Bit-exact model of a core.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Geometry and formats.
+    parameters : Parameters
+        Thresholds, constants, tables, rates and schedule.
+    weights : list of int64 arrays [M, N], optional
+        Start weights in format ``weight``; zero without.
+    """
+
+    def __init__(self, config: NetworkConfig, parameters: Parameters, weights: list[Ints] | None = None) -> None:
+        parameters.check(config)
+        self.config = config
+        self.parameters = parameters
+        self.state = CoreState.start(config, parameters)
+        if weights is not None:
+            self.load_weights(weights)
+        self._ops = config.formats.operations()
+        self._groups = [posts_of_group(config, i) for i in range(config.depth)]
+        self._table = np.array(parameters.surrogate, dtype=np.int64)
+        self._lam = [np.array(parameters.lam[i], dtype=np.int64)[self._groups[i]] for i in range(config.depth)]
+
+    def load_weights(self, weights: list[Ints]) -> None:
+        """Replace the weights; ValueError if a shape or value does not fit."""
+        fmt = self.config.formats.weight
+        if len(weights) != self.config.depth:
+            raise ValueError(f"weights of {len(weights)} layers given, the network has {self.config.depth}")
+        for i, (layer, new) in enumerate(zip(self.state.layers, weights, strict=True)):
+            if new.shape != layer.weight.shape:
+                raise ValueError(f"weights of layer {i} have shape {new.shape}, needed {layer.weight.shape}")
+            if new.size and (new.min() < fmt.min or new.max() > fmt.max):
+                raise ValueError(f"weights of layer {i} exceed {fmt.min} to {fmt.max}")
+            layer.weight[:] = new
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Program new parameters without touching weights, adaptive constants or the random generator."""
+        parameters.check(self.config)
+        self.parameters = parameters
+        self.state.schedule = set(parameters.schedule)
+        self._table = np.array(parameters.surrogate, dtype=np.int64)
+        self._lam = [np.array(row, dtype=np.int64)[g] for row, g in zip(parameters.lam, self._groups, strict=True)]
+
+    def reset_sample(self) -> None:
+        """Start a new sample: state counts as zero from the next step on, the memories keep their words until then."""
+        s = self.state
+        s.fresh_neurons = s.fresh_traces = True
+        s.step = 0
+        s.score[:] = 0
+
+    def step(
+        self,
+        inputs: Ints,
+        *,
+        label: int = 0,
+        target: Ints | None = None,
+        learn: bool = False,
+        adapt: bool = False,
+        trace: bool = True,
+    ) -> StepTrace | None:
+        """Advance by one time step.
+
+        Parameters
+        ----------
+        inputs : int array [N of layer 0]
+            Graded inputs, format ``input``.
+        label : int
+            Class, for the readouts ``membrane`` and ``spike``.
+        target : int array [M of the last layer], optional
+            Target, format ``target``, for that readout.
+        learn : bool
+            Advance the traces and update at scheduled steps.
+        adapt : bool
+            Adapt the filter constants at scheduled steps.
+        trace : bool
+            Return a copy of every state word.
+        """
+        s, depth = self.state, self.config.depth
+        signals = np.asarray(inputs, dtype=np.int64)
+        for i in range(depth):
+            self._forward(i, signals, learn)
+            signals = s.layers[i].spike * self.config.formats.spike
+        last = s.layers[-1]
+        readout = last.spike if self.config.spiking(depth - 1) else last.membrane
+        s.score = saturate(s.score + readout, self.config.formats.score)
+        s.fresh_neurons = False
+        if learn:
+            s.fresh_traces = False
+        updated = learn and s.step in s.schedule
+        if updated:
+            self._update(label, target, adapt)
+        index = s.step
+        s.step = min(s.step + 1, self.config.max_steps)
+        return self.snapshot(index, learn, updated) if trace else None
+
+    def snapshot(self, step: int, learned: bool, updated: bool) -> StepTrace:
+        """Copy of every state word."""
+        s = self.state
+        return StepTrace(step, learned, updated, [x.copy() for x in s.layers], s.score.copy(), s.rng, s.updates)
+
+    # -- one layer forward ------------------------------------------------------------------------------------------
+    def _forward(self, index: int, signals: Ints, learn: bool) -> None:
+        f, ops, p, s = self.config.formats, self._ops, self.parameters, self.state
+        layer, group = s.layers[index], self._groups[index]
+        a = layer.a >> ADAPT_GUARD
+        a_post = a[group]
+        zero = Rounding.TOWARD_ZERO
+        old_current = np.zeros_like(layer.current) if s.fresh_neurons else layer.current
+
+        if learn:
+            self._advance_traces(layer, group, a, a_post, old_current, signals)
+
+        total = drop(layer.weight @ signals, ops["current_sum"].shift, Rounding.HALF_UP)
+        layer.current = saturate(drop(a_post * old_current, ops["current_decay"].shift, zero) + total, f.current)
+        membrane = layer.current
+        if not s.fresh_neurons:
+            decayed = drop(self._lam[index] * layer.membrane, ops["membrane_decay"].shift, zero)
+            membrane = decayed + layer.current - p.rho[index] * layer.spike
+        layer.membrane = saturate(membrane, f.membrane)
+
+        lam = self._lam[index] >> ops["gain_decay"].shift
+        if self.config.spiking(index):
+            theta = p.theta[index]
+            layer.spike = (layer.membrane > theta).astype(np.int64)
+            layer.surrogate = self._table[
+                surrogate_index(layer.membrane, theta, p.surrogate_shift, self.config.surrogate_entries)
+            ]
+            layer.gain = saturate(lam - ((p.rho[index] * layer.surrogate) >> ops["gain_reset"].shift), f.gain)
+        else:
+            layer.gain = saturate(lam, f.gain)
+
+    def _advance_traces(
+        self, layer: LayerState, group: Ints, a: Ints, a_post: Ints, old_current: Ints, signals: Ints
+    ) -> None:
+        f, ops, fresh = self.config.formats, self._ops, self.state.fresh_traces
+        zero = Rounding.TOWARD_ZERO
+        used = layer.filter.shape[0]
+        current_in = old_current >> ops["filter_trace_in"].shift
+        signal_in = (signals << (f.trace.frac - f.input.frac))[None, :]
+        if fresh:
+            layer.filter = np.repeat(saturate(signal_in, f.trace), used, axis=0)
+            layer.trace = layer.filter[group % used]
+            layer.filter_trace = saturate(current_in, f.filter_trace)
+            layer.adapt_trace = saturate(layer.filter_trace >> ops["adapt_trace_in"].shift, f.adapt_trace)
+            return
+        decayed = drop(a[:used, None] * layer.filter, ops["filter_decay"].shift, zero)
+        layer.filter = saturate(decayed + signal_in, f.trace)
+        kept = drop(layer.gain[:, None] * layer.trace, ops["trace_decay"].shift, zero)
+        layer.trace = saturate(kept + layer.filter[group], f.trace)
+        old = drop(a_post * layer.filter_trace, ops["filter_trace_decay"].shift, zero)
+        layer.filter_trace = saturate(old + current_in, f.filter_trace)
+        old = drop(layer.gain * layer.adapt_trace, ops["adapt_trace_decay"].shift, zero)
+        layer.adapt_trace = saturate(old + (layer.filter_trace >> ops["adapt_trace_in"].shift), f.adapt_trace)
+
+    # -- errors and updates -----------------------------------------------------------------------------------------
+    def _readout_error(self, label: int, target: Ints | None) -> Ints:
+        """delta of the last layer, format ``delta``."""
+        f, layer = self.config.formats, self.state.layers[-1]
+        if self.config.readout is Readout.TARGET:
+            if target is None:
+                raise ValueError("the target readout needs a target at every learning step")
+            wanted = np.asarray(target, dtype=np.int64) << (f.membrane.frac - f.target.frac)
+            return saturate((layer.membrane - wanted) << (f.delta.frac - f.membrane.frac), f.delta)
+        if not 0 <= label < self.config.outputs:
+            raise ValueError(f"label {label}, allowed 0 to {self.config.outputs - 1}")
+        one_hot = np.zeros(self.config.outputs, dtype=np.int64)
+        one_hot[label] = 1
+        if self.config.readout is Readout.SPIKE:
+            return (layer.spike - one_hot) * layer.surrogate
+        return softmax(layer.membrane, f.membrane.frac, f.delta.frac) - one_hot * f.delta.one
+
+    def _update(self, label: int, target: Ints | None, adapt: bool) -> None:
+        f, ops, s, p = self.config.formats, self._ops, self.state, self.parameters
+        delta = self._readout_error(label, target)
+        for index in range(self.config.depth - 1, -1, -1):
+            layer = s.layers[index]
+            layer.delta = delta
+            if index:
+                error = drop(layer.weight.T @ delta, ops["error"].shift, Rounding.HALF_UP)
+                below = s.layers[index - 1]
+                product = below.surrogate * saturate(error, f.delta)
+                delta = saturate(drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP), f.delta)
+        for index, layer in enumerate(s.layers):
+            mantissa, shift = p.rate[index]
+            layer.rate_step = saturate(drop(layer.delta * mantissa, shift, Rounding.HALF_UP), f.rate_step)
+            s.rng = xorshift32(s.rng)
+            posts, pres = layer.weight.shape
+            bits = ops["weight_step"].shift
+            change = drop(
+                layer.rate_step[:, None] * layer.trace, bits, Rounding.STOCHASTIC,
+                random_bits(s.rng, posts, pres, bits),
+            )  # fmt: skip
+            layer.weight = saturate(layer.weight - change, f.weight)
+            if adapt:
+                self._adapt(index)
+        s.updates += 1
+
+    def _adapt(self, index: int) -> None:
+        f, ops, p, layer = self.config.formats, self._ops, self.parameters, self.state.layers[index]
+        mantissa, shift = p.adapt_rate[index]
+        product = layer.delta * layer.adapt_trace
+        for g in range(self.config.used_groups(index)):
+            total = saturate(product[self._groups[index] == g].sum() >> shift, f.adapt_sum)
+            stepped = int(layer.a[g]) - ((int(total) * mantissa) >> ops["adapt_step"].shift)
+            layer.a[g] = min(max(stepped, p.a_min << ADAPT_GUARD), p.a_max << ADAPT_GUARD)
