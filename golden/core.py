@@ -54,9 +54,14 @@ class GoldenCore:
                 raise ValueError(f"weights of layer {i} exceed {fmt.min} to {fmt.max}")
             layer.weight[:] = new
 
-    def set_parameters(self, parameters: Parameters) -> None:
-        """Program new parameters without touching weights, adaptive constants or the random generator."""
-        parameters.check(self.config)
+    def set_parameters(self, parameters: Parameters, *, check: bool = True) -> None:
+        """Program new parameters without touching weights, adaptive constants or the random generator.
+
+        Without ``check`` the values are taken as the registers of a device hold them: each fits its register, but the
+        lower limit of the constants may lie above the upper one, which then wins.
+        """
+        if check:
+            parameters.check(self.config)
         self.parameters = parameters
         self.state.schedule = set(parameters.schedule)
         self._table = np.array(parameters.surrogate, dtype=np.int64)

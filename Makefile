@@ -1,0 +1,58 @@
+# Needs Python 3.11 or newer (with venv), g++ and make; everything else goes into .venv from PyPI.
+#   make demo | test | lint | lock | clean | distclean | help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+EXTRAS := rtl,sim,boards,data,test,dev
+
+# Two workers by default: the compiled and synthesised tests need about 1 GB each.
+JOBS   ?= 2
+PYTEST ?= $(BIN)/pytest -n $(JOBS)
+# Further arguments, e.g. make test ARGS="-k quantiser -x"
+ARGS   ?=
+
+# yowasp compiles its WebAssembly once (a minute); keep the result in the tree.
+export YOWASP_CACHE_DIR := $(CURDIR)/.cache/yowasp
+# In CI a skipped test is a failure (tests/conftest.py).
+export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock clean distclean venv
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+demo: $(STAMP) ## learn JapaneseVowels on the simulated device and compare every word with the golden model
+	$(BIN)/solsa learn JapaneseVowels --device sim --check-golden --out runs/demo
+
+test: $(STAMP) ## all tests except those that need a board
+	$(PYTEST) $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+venv: $(STAMP) ## only make .venv
+
+$(STAMP): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; set PYTHON to a Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"make: {sys.executable} is Python {v[0]}.{v[1]}, need 3.11 or newer; set PYTHON")'
+	@command -v g++ >/dev/null || { echo "make: g++ not found; the simulated device is compiled with it" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@mkdir -p $(YOWASP_CACHE_DIR)
+	@touch $@
+
+lock: $(STAMP) ## write requirements.lock from what .venv holds now
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock && touch $(STAMP)
+
+clean: ## results and caches, but not .venv
+	rm -rf runs build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis sim_build obj_dir
+	find . \( -path ./.venv -o -path ./.git -o -path ./.cache \) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## also .venv and .cache
+	rm -rf $(VENV) .cache

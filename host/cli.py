@@ -1,0 +1,249 @@
+"""The command line: ``solsa learn``, ``eval``, ``verify``, ``build`` and ``info``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from solsa.contract import PRESETS, ConfigError, Layout, preset
+
+from .display import Bar, table
+from .errors import OneLineErrors, RunFailed
+from .files import check_file, write_json
+from .geometry import BASE, sizes
+from .session import LearnOptions, run_eval, run_learn
+from .transport import DEFAULT_BAUD
+
+#: Steps of the longest JapaneseVowels sample: what ``info`` takes for the comparison with BPTT.
+BPTT_STEPS = 29
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+DeviceOption = Annotated[
+    str, typer.Option(metavar="golden|sim|PORT", help="Golden model, simulated device, or a board's serial port.")
+]
+PresetOption = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")]
+JsonOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")]
+BaudOption = Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second of the serial port.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the random networks and stimuli.")]
+
+
+@app.callback(invoke_without_command=True)
+def solsa(context: typer.Context) -> None:
+    """Spiking networks that learn on the FPGA.
+
+    The same commands drive a board, the simulated device and the golden model; all three end with the same bits.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("learn")
+def learn_command(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")],
+    device: DeviceOption = "golden",
+    preset: PresetOption = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Epochs in total, those of --resume included.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Seed of start weights and sample order (0).")
+    ] = None,
+    json: JsonOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep network and pictures here, in place of older ones.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Go on from a network file of an earlier run.")
+    ] = None,
+    check_golden: Annotated[
+        bool, typer.Option("--check-golden", help="Train the golden model too and compare every weight.")
+    ] = False,
+    baud: BaudOption = DEFAULT_BAUD,
+) -> None:
+    """Train a network on a device, online, sample by sample.
+
+    Without --preset the network is channels-64-classes.
+
+    Example: solsa learn JapaneseVowels --device sim --out runs/a
+    """
+    run_learn(
+        LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
+                     resume=resume, check_golden=check_golden, baud=baud),
+        _console(),
+    )  # fmt: skip
+
+
+@app.command("eval")
+def eval_command(
+    network: Annotated[Path, typer.Argument(metavar="NETWORK", help="Network file that learn wrote.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")],
+    device: DeviceOption = "golden",
+    json: JsonOption = None,
+    baud: BaudOption = DEFAULT_BAUD,
+) -> None:
+    """Decide the test samples of a data set with a trained network.
+
+    Example: solsa eval runs/a/network.npz JapaneseVowels
+    """
+    run_eval(network, dataset, device, baud, json, _console())
+
+
+@app.command("verify")
+def verify_command(
+    preset: PresetOption = None,
+    random: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Random networks (10, or 0 with a preset).")
+    ] = None,
+    seed: SeedOption = 0,
+    json: JsonOption = None,
+) -> None:
+    """Run RTL and golden model in lockstep and compare every state word.
+
+    Exit status 1 if a word differs; the first one is named.
+
+    Example: solsa verify --random 20 --seed 1
+    """
+    check_file(json, "--json")
+    _known(preset)
+    run_verify = _optional("solsa.sim.verify", "run_verify", "sim")
+    count = random if random is not None else 10 if preset is None else 0
+    console = _console()
+    with Bar(console, max(1, count)) as bar:
+        result: dict[str, Any] = run_verify(preset, count, seed, lambda state: _show_verify(bar, state))
+    table(console, [(key.replace("_", " "), value) for key, value in result.items() if not isinstance(value, dict)])
+    if json:
+        write_json(json, result)
+    if result["mismatches"]:
+        raise RunFailed(f"{result['mismatches']} words differ, the first: {result['first_mismatch']}")
+
+
+@app.command("build")
+def build_command(
+    board: Annotated[str, typer.Argument(metavar="BOARD", help="Such as ulx3s_85f.")],
+    preset: PresetOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Build the bitstream of a board and report timing and area.
+
+    Exit status 1 if timing is missed or a tool reports a problem.
+
+    Example: solsa build ulx3s_85f --preset vowels --json u.json
+    """
+    check_file(json, "--json")
+    _known(preset)
+    build_board = _optional("solsa.boards.build", "build_board", "boards")
+    console = _console()
+    with console.status(f"building {board} (minutes)"):
+        result: dict[str, Any] = build_board(board, preset)
+    table(console, [(key.replace("_", " "), value) for key, value in result.items()])
+    if json:
+        write_json(json, result)
+    if result.get("problem"):
+        raise RunFailed(f"{board}: {result['problem']}")
+
+
+@app.command("info")
+def info_command(
+    preset: PresetOption = BASE,
+    json: JsonOption = None,
+) -> None:
+    """Show size, memory and speed of a preset.
+
+    Memory is compared with what BPTT would store for 29 steps.
+
+    Example: solsa info --preset vowels
+    """
+    check_file(json, "--json")
+    content = describe(preset or BASE)
+    console = _console()
+    table(console, [
+        ("network", f"{content['layers']}, preset {content['preset']}, configuration {content['config_hash']}"),
+        ("synapses", f"{content['synapses']:,}"),
+        ("lanes", f"{content['lanes']}, {content['groups']} filter groups, readout {content['readout']}"),
+        ("state", f"{content['state_bits']:,} bits: {_parts(content['state_bits_by_quantity'])}"),
+        ("BPTT", f"{content['bptt_bits']:,} bits for {BPTT_STEPS} steps: {_parts(content['bptt_bits_by_quantity'])}"),
+        ("inference step", _clocks(content["cycles_inference_step"])),
+        ("learning step", _clocks(content["cycles_learning_step"])),
+    ])  # fmt: skip
+    if json:
+        write_json(json, content)
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What ``info --json`` writes about a preset."""
+    config = preset(name)
+    layout = Layout(config)
+    state, bptt = layout.state_bits(), layout.bptt_bits(BPTT_STEPS)
+    return {
+        "preset": name,
+        "layers": sizes(config),
+        "synapses": config.synapses,
+        "lanes": config.lanes,
+        "groups": config.groups,
+        "readout": config.readout.value,
+        "config_hash": config.config_hash,
+        "state_bits": sum(state.values()),
+        "bptt_bits": sum(bptt.values()),
+        "bptt_steps": BPTT_STEPS,
+        "state_bits_by_quantity": state,
+        "bptt_bits_by_quantity": bptt,
+        **_cycles(config),
+    }
+
+
+def _cycles(config: Any) -> dict[str, int | None]:
+    try:
+        from solsa.contract.cycles import predicted_cycles
+    except ModuleNotFoundError:
+        return {"cycles_inference_step": None, "cycles_learning_step": None}
+    cycles = asdict(predicted_cycles(config))
+    return {f"cycles_{key}": value for key, value in cycles.items()}
+
+
+def _clocks(value: int | None) -> str | None:
+    return None if value is None else f"{value:,} clocks"
+
+
+def _parts(bits: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in bits.items())
+
+
+def _show_verify(bar: Bar, state: dict[str, Any]) -> None:
+    done, total = state.get("done", 0), state.get("total")
+    rest = "  ".join(f"{key} {value}" for key, value in state.items() if key not in ("done", "total"))
+    bar.update(done, f"network {done}/{total}" if total else f"network {done}", rest, total)
+
+
+def _known(name: str | None) -> None:
+    if name is not None:
+        preset(name)
+
+
+def _optional(module: str, name: str, extra: str) -> Any:
+    """Function of a part of solsa that needs optional packages."""
+    import importlib
+
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"this needs {error.name}: pip install 'solsa[{extra}]'") from None
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def main() -> None:
+    """Entry point of the command ``solsa``."""
+    app(prog_name="solsa")

@@ -1,0 +1,333 @@
+"""A device that learns: registers, networks, samples; the same for board, simulated device and golden model."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solsa.contract import CONTRACT_VERSION, NetworkConfig, Parameters, Readout, Register, Space
+from solsa.contract.parameters import Rate
+from solsa.contract.registers import (
+    MAGIC,
+    LayerRegister,
+    a_address,
+    lam_address,
+    layer_address,
+    register_map,
+    space_words,
+)
+from solsa.contract.wire import RUN_HEADER, Opcode, RunFlag, max_steps, max_words, space_header
+
+from .link import Link
+from .transport import DEFAULT_BAUD, DeviceError, Transport, open_transport
+from .words import Ints, pack_words, split_layers, synapse_positions, unpack_words
+
+__all__ = ["Device", "DeviceError"]
+
+#: Seconds until a request is sent again: a board answers in milliseconds, a simulation takes what it takes.
+BOARD_TIMEOUT = 2.0
+MODEL_TIMEOUT = 60.0
+_NEURON_WORDS = 8
+
+AnyInts = NDArray[np.integer[Any]]
+
+
+class Device:
+    """An open device whose configuration has been checked. Use as a context manager, or call :meth:`close`.
+
+    Parameters
+    ----------
+    transport : Transport
+        Where the bytes go.
+    config : NetworkConfig
+        Configuration that the device must have.
+    name : str
+        Name in error messages.
+    timeout : float
+        Seconds until an unanswered request is sent again.
+
+    Raises
+    ------
+    DeviceError
+        If there is no solsa device, or one of another contract version or configuration.
+    """
+
+    def __init__(self, transport: Transport, config: NetworkConfig, name: str, timeout: float = MODEL_TIMEOUT) -> None:
+        self.config = config
+        self.name = name
+        self.link = Link(transport, name, timeout)
+        self._entries = register_map(config)
+        self._by_name = {e.name: e.address for e in self._entries.values()}
+        self._positions = synapse_positions(config)
+        self._words = space_words(config)
+        self._max_words = max_words(config.frame_bytes)
+        self._max_steps = max_steps(config.frame_bytes, config.step_bytes)
+        self._check_identity(unpack_words(self.link.start()))
+
+    @classmethod
+    def open(cls, where: str, config: NetworkConfig, *, baud: int = DEFAULT_BAUD, timeout: float | None = None) -> Self:
+        """Open a device by name: ``golden``, ``sim`` or a serial port.
+
+        Raises
+        ------
+        DeviceError
+            If it cannot be reached or is not the device that ``config`` describes.
+        """
+        transport = open_transport(where, config, baud)
+        if timeout is None:
+            timeout = MODEL_TIMEOUT if where in ("golden", "sim") else BOARD_TIMEOUT
+        try:
+            return cls(transport, config, where, timeout)
+        except BaseException:
+            transport.close()
+            raise
+
+    def close(self) -> None:
+        """Release the device."""
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _check_identity(self, info: Ints) -> None:
+        if len(info) <= Register.CONFIG_HASH or info[Register.MAGIC] != MAGIC:
+            raise DeviceError(f"{self.name} answers, but is not a solsa device")
+        version = int(info[Register.CONTRACT_VERSION])
+        if version != CONTRACT_VERSION:
+            raise DeviceError(f"device {self.name} has contract version {version}, this solsa needs {CONTRACT_VERSION}")
+        found = f"{int(info[Register.CONFIG_HASH]) & 0xFFFFFFFF:08x}"
+        if found != self.config.config_hash:
+            layers = "-".join(map(str, self.config.layers))
+            raise DeviceError(
+                f"device {self.name} holds configuration {found}, this run needs {self.config.config_hash} "
+                f"({layers}, {self.config.lanes} lanes); choose its preset or load another bitstream"
+            )
+
+    # -- words and registers ------------------------------------------------------------------------------------------
+    def read_words(self, space: Space, index: int, count: int) -> Ints:
+        """Words of an address space as signed integers, int64 [count]; any count."""
+        parts = []
+        for start in range(index, index + count, self._max_words):
+            part = min(self._max_words, index + count - start)
+            reply = self.link.request(Opcode.STATE, space_header(space, start) + bytes([part]))
+            if len(reply) != 4 * part:
+                raise DeviceError(f"device {self.name} sent {len(reply)} bytes for {part} words of {space.name}")
+            parts.append(unpack_words(reply))
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def load_words(self, space: Space, index: int, words: AnyInts) -> None:
+        """Write words into an address space; any count (registers one by one)."""
+        size = 1 if space is Space.REGISTER else self._max_words
+        for start in range(0, len(words), size):
+            payload = space_header(space, index + start) + pack_words(words[start : start + size].astype(np.int64))
+            self.link.request(Opcode.LOAD, payload)
+
+    def read_register(self, register: str | int) -> int:
+        """Value of a register by address or dotted name, such as ``layer0.theta``."""
+        address = self._address(register)
+        word = int(unpack_words(self.link.request(Opcode.READ, space_header(Space.REGISTER, address) + b"\x01"))[0])
+        entry = self._entries.get(address)
+        return word if entry is not None and entry.signed else word & 0xFFFFFFFF
+
+    def write_register(self, register: str | int, value: int) -> None:
+        """Write a register by address or dotted name; DeviceError names a value that it cannot take."""
+        address = self._address(register)
+        entry = self._entries.get(address)
+        if entry is not None and entry.writable and not entry.low <= value <= entry.high:
+            raise DeviceError(f"register {entry.name}: {value}, allowed {entry.low} to {entry.high}")
+        self.link.request(Opcode.WRITE, space_header(Space.REGISTER, address) + pack_words(np.array([value])))
+
+    def _address(self, register: str | int) -> int:
+        if not isinstance(register, str):
+            return int(register)
+        if register not in self._by_name:
+            raise DeviceError(f"register {register!r} does not exist in this configuration")
+        return self._by_name[register]
+
+    @property
+    def cycles(self) -> int:
+        """Clocks since reset of the device; 0 where nothing counts them (golden model)."""
+        header = space_header(Space.REGISTER, Register.CYCLES_LOW)
+        low, high = unpack_words(self.link.request(Opcode.READ, header + b"\x02")).tolist()
+        return (low & 0xFFFFFFFF) | (high & 0xFFFFFFFF) << 32
+
+    # -- networks -----------------------------------------------------------------------------------------------------
+    def load_network(self, parameters: Parameters, weights: list[Ints]) -> None:
+        """Program everything: parameters, adaptive constants, state of the random generator, weights.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Checked against the configuration.
+        weights : list of int arrays [M, N]
+            One per layer, format ``weight``.
+        """
+        c, fmt = self.config, self.config.formats.weight
+        shapes = [(c.post(i), c.pre(i)) for i in range(c.depth)]
+        if [w.shape for w in weights] != shapes:
+            raise DeviceError(f"weights of shapes {[w.shape for w in weights]}, this configuration has {shapes}")
+        if any(w.min() < fmt.min or w.max() > fmt.max for w in weights):
+            raise DeviceError(f"a weight does not fit, allowed {fmt.min} to {fmt.max}")
+        self.set_parameters(parameters)
+        self.write_register(Register.RNG, parameters.rng)
+        for layer in range(c.depth):
+            for group in range(c.groups):
+                self.write_register(a_address(layer, group), parameters.a[layer][group])
+        flat = np.concatenate([w.ravel() for w in weights])
+        self.load_words(Space.WEIGHT, 0, np.where(self._positions >= 0, flat[self._positions], 0))
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Program parameters, tables and schedule; weights, adaptive constants and random generator stay."""
+        c = self.config
+        parameters.check(c)
+        for layer in range(c.depth):
+            self.write_register(layer_address(layer, LayerRegister.THETA), parameters.theta[layer])
+            self.write_register(layer_address(layer, LayerRegister.RHO), parameters.rho[layer])
+            for group in range(c.groups):
+                self.write_register(lam_address(layer, group), parameters.lam[layer][group])
+        for register in (Register.SURROGATE_SHIFT, Register.A_MIN, Register.A_MAX):
+            self.write_register(register, getattr(parameters, register.name.lower()))
+        self.load_words(Space.SURROGATE, 0, np.array(parameters.surrogate))
+        self.set_schedule(parameters.schedule)
+        self.set_rates(parameters.rate, parameters.adapt_rate)
+
+    def set_rates(self, rate: tuple[Rate, ...], adapt_rate: tuple[Rate, ...]) -> None:
+        """Program the learning rates of weights and filter constants, one (mantissa, shift) per layer each."""
+        for layer, (weights, filters) in enumerate(zip(rate, adapt_rate, strict=True)):
+            self.write_register(layer_address(layer, LayerRegister.RATE_MANTISSA), weights[0])
+            self.write_register(layer_address(layer, LayerRegister.RATE_SHIFT), weights[1])
+            self.write_register(layer_address(layer, LayerRegister.ADAPT_MANTISSA), filters[0])
+            self.write_register(layer_address(layer, LayerRegister.ADAPT_SHIFT), filters[1])
+
+    def set_schedule(self, steps: tuple[int, ...]) -> None:
+        """Program the steps at which weights are updated."""
+        table = np.zeros(self.config.max_steps, dtype=np.int64)
+        table[list(steps)] = 1
+        self.load_words(Space.SCHEDULE, 0, table)
+
+    def read_weights(self) -> list[Ints]:
+        """Weights, one array [M, N] per layer."""
+        return self._read_synapses(Space.WEIGHT)
+
+    def read_traces(self) -> list[Ints]:
+        """Eligibility traces, one array [M, N] per layer."""
+        return self._read_synapses(Space.TRACE)
+
+    def read_filter_constants(self) -> list[list[int]]:
+        """Adaptive constants a [layer][group], u0.24."""
+        c = self.config
+        return [self.read_words(Space.REGISTER, a_address(i, 0), c.groups).tolist() for i in range(c.depth)]
+
+    def read_neurons(self) -> list[Ints]:
+        """Neuron words, one array [M, 8] per layer; the columns are those of ``NeuronField``."""
+        c = self.config
+        words = self.read_words(Space.NEURON, 0, self._words[Space.NEURON]).reshape(-1, _NEURON_WORDS)
+        return np.split(words, np.cumsum(c.layers[1:])[:-1])
+
+    def _read_synapses(self, space: Space) -> list[Ints]:
+        words = self.read_words(space, 0, self._words[space])
+        flat = np.zeros(self.config.synapses, dtype=np.int64)
+        used = self._positions >= 0
+        flat[self._positions[used]] = words[used]
+        return split_layers(self.config, flat)
+
+    # -- samples ------------------------------------------------------------------------------------------------------
+    def run_sample(
+        self,
+        inputs: AnyInts,
+        label: int | None = None,
+        *,
+        learn: bool = False,
+        adapt: bool = False,
+        targets: AnyInts | None = None,
+    ) -> Ints:
+        """Run one sample from a fresh state and return the readout summed over its steps, int64 [outputs].
+
+        Parameters
+        ----------
+        inputs : int array [T, inputs]
+            Format ``input``.
+        label : int, optional
+            Class; needed to learn with the readouts ``membrane`` and ``spike``.
+        learn : bool
+            Update the weights at the scheduled steps.
+        adapt : bool
+            Adapt the filter constants as well.
+        targets : int array [T, outputs], optional
+            Format ``target``; needed to learn with the readout ``target``.
+        """
+        data = self._step_bytes(inputs, targets)
+        flags, code = self._flags(label, targets, learn, adapt)
+        size, total = self.config.step_bytes, len(inputs)
+        if not total:
+            raise DeviceError("a sample without steps")
+        reply = b""
+        for start in range(0, total, self._max_steps):
+            end = min(start + self._max_steps, total)
+            edge = (RunFlag.RESET if start == 0 else 0) | (RunFlag.LAST if end == total else 0)
+            header = RUN_HEADER.pack(flags | edge, code, end - start)
+            reply = self.link.request(Opcode.RUN, header + data[start * size : end * size])
+        return self._outputs(reply, 1)
+
+    def step(
+        self,
+        inputs: AnyInts,
+        label: int | None = None,
+        *,
+        reset: bool = False,
+        learn: bool = False,
+        adapt: bool = False,
+        targets: AnyInts | None = None,
+    ) -> tuple[Ints, Ints]:
+        """Run one step, inputs [inputs] and targets [outputs]; returns membranes and scores of the readout."""
+        row = np.asarray(inputs)[None]
+        data = self._step_bytes(row, None if targets is None else np.asarray(targets)[None])
+        flags, code = self._flags(label, targets, learn, adapt)
+        header = RUN_HEADER.pack(flags | (RunFlag.RESET if reset else 0), code, 1)
+        words = self._outputs(self.link.request(Opcode.STEP, header + data), 2)
+        return words[: self.config.outputs], words[self.config.outputs :]
+
+    def _flags(self, label: int | None, targets: AnyInts | None, learn: bool, adapt: bool) -> tuple[int, int]:
+        c = self.config
+        if label is not None and not 0 <= label < c.outputs:
+            raise DeviceError(f"label {label}, allowed 0 to {c.outputs - 1}")
+        if learn and c.readout is Readout.TARGET and targets is None:
+            raise DeviceError("the target readout needs targets to learn")
+        if learn and c.readout is not Readout.TARGET and label is None:
+            raise DeviceError(f"the {c.readout.value} readout needs a label to learn")
+        return (RunFlag.LEARN if learn else 0) | (RunFlag.ADAPT if adapt else 0), label or 0
+
+    def _step_bytes(self, inputs: AnyInts, targets: AnyInts | None) -> bytes:
+        c = self.config
+        x = _fitting("inputs", inputs, c.inputs, c.formats.input.min, c.formats.input.max).astype(np.int8)
+        if c.readout is not Readout.TARGET:
+            return x.tobytes()
+        if targets is None:
+            targets = np.zeros((len(x), c.outputs), dtype=np.int64)
+        y = _fitting("targets", targets, c.outputs, c.formats.target.min, c.formats.target.max).astype("<i2")
+        if len(y) != len(x):
+            raise DeviceError(f"targets of {len(y)} steps for inputs of {len(x)}")
+        return np.hstack([x.view(np.uint8), y.view(np.uint8).reshape(len(y), -1)]).tobytes()
+
+    def _outputs(self, reply: bytes, rows: int) -> Ints:
+        if len(reply) != 4 * rows * self.config.outputs:
+            raise DeviceError(f"device {self.name} sent {len(reply)} bytes for {rows * self.config.outputs} outputs")
+        return unpack_words(reply)
+
+
+def _fitting(name: str, values: AnyInts, columns: int, low: int, high: int) -> AnyInts:
+    """Check shape [T, columns], integers and range."""
+    array = np.asarray(values)
+    if array.ndim != 2 or array.shape[1] != columns:
+        raise DeviceError(f"{name} of shape {array.shape}, allowed [steps, {columns}]")
+    if array.dtype.kind not in "iu":
+        raise DeviceError(f"{name} of type {array.dtype}, allowed are integers")
+    if array.size and (array.min() < low or array.max() > high):
+        raise DeviceError(f"{name} from {array.min()} to {array.max()}, allowed {low} to {high}")
+    return np.ascontiguousarray(array)

@@ -1,0 +1,60 @@
+"""User errors as one line and exit status 2, failed runs as one line and exit status 1; never a stack trace."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from solsa.contract import ConfigError
+
+from .data_files import DataError
+from .files import OutputError
+from .network import NetworkError
+from .transport import DeviceError
+
+#: Mistakes of the user: exit status 2.
+USER_ERRORS = (ConfigError, DataError, DeviceError, NetworkError, OutputError)
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+
+class RunFailed(Exception):
+    """A run that began well and could not be finished, or whose check failed; the message is one line."""
+
+
+class OneLineErrors(TyperGroup):
+    """Command group that reports every error as ``solsa: error: ...`` in one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; see :class:`typer.core.TyperGroup`."""
+        try:
+            status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except USER_ERRORS as error:
+            stop(str(error), WRONG_USE)
+        except (RunFailed, OSError) as error:
+            stop(str(error), FAILED)
+        except (typer.Abort, KeyboardInterrupt):
+            stop("interrupted", INTERRUPTED)
+        except Exception as error:
+            # Usage errors of click, which typer exports or vendors depending on its version.
+            if not hasattr(error, "format_message"):
+                raise
+            stop(error.format_message(), WRONG_USE)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def stop(message: str, status: int) -> NoReturn:
+    """Print one line on stderr and exit."""
+    print(f"solsa: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

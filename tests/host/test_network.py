@@ -1,0 +1,190 @@
+"""Network files: exact round trip, atomic, every wrong file refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from toy_data import toy_arrays
+
+from solsa.contract import ConfigError, preset
+from solsa.host.data import Dataset, load_dataset
+from solsa.host.files import OutputError, check_file, make_folder, write_atomically
+from solsa.host.network import Network, NetworkError, weight_sha256
+from solsa.host.recipe import Recipe, initial_weights, recipe_for
+from solsa.host.train import start_network
+
+CONFIG = preset("tiny").with_(layers=(3, 5, 2))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    np.savez(tmp_path / "toy.npz", **toy_arrays())
+    return load_dataset(str(tmp_path / "toy.npz"))
+
+
+@pytest.fixture
+def network(dataset: Dataset) -> Network:
+    made = start_network(CONFIG, "3-5-2", Recipe(epochs=3), dataset, 7)
+    made.epochs_done = 1
+    made.history.append({"epoch": 1, "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 1.5})
+    return made
+
+
+def test_what_is_read_is_what_was_written(network: Network, tmp_path: Path) -> None:
+    network.save(tmp_path / "a.npz")
+    again = Network.load(tmp_path / "a.npz")
+    for name in ("config", "preset", "recipe", "parameters", "constants", "rng", "shuffler", "dataset", "class_names",
+                 "seed", "epochs_done", "history", "sha256"):  # fmt: skip
+        assert getattr(again, name) == getattr(network, name), name
+    assert [w.tolist() for w in again.weights] == [w.tolist() for w in network.weights]
+    assert again.weights[0].dtype == np.int64
+    assert again.quantiser.mean.tolist() == network.quantiser.mean.tolist()
+    assert again.current_parameters() == network.current_parameters()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "toy.npz"]  # no temporary file stays
+
+
+def test_rates_go_on_where_they_were(network: Network) -> None:
+    now = network.current_parameters()
+    assert now.rate == network.recipe.parameters(CONFIG, (), 1).rate != network.parameters.rate
+    assert now.a == tuple(tuple(row) for row in network.constants)
+
+
+def test_the_sha256_is_over_words_in_layer_order() -> None:
+    weights = [np.array([[1, -2]]), np.array([[3], [4]])]
+    data = struct.pack("<4i", 1, -2, 3, 4) + struct.pack("<2I", 5, 0xFFFFFF)
+    assert weight_sha256(weights, [[5], [0xFFFFFF]]) == hashlib.sha256(data).hexdigest()
+
+
+def _meta(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    arrays = dict(np.load(path))
+    meta = json.loads(arrays["meta"].tobytes())
+    change(meta)
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    np.savez(path, **arrays)
+
+
+def _array(path: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    arrays = dict(np.load(path))
+    arrays[name] = change(arrays[name])
+    np.savez(path, **arrays)
+
+
+def _bytes(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def _pickled(path: Path) -> None:
+    np.savez(path, meta=np.array([{}], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (Path.unlink, "no such network file"),
+        (lambda p: p.write_bytes(b""), "not a network file of solsa, or damaged"),
+        (lambda p: p.write_text("hello"), "not a network file of solsa, or damaged"),
+        (lambda p: np.savez(p, **toy_arrays()), "not a network file of solsa, or damaged"),
+        (lambda p: np.save(p.open("wb"), np.zeros(3)), "not a network file of solsa, or damaged"),
+        (_pickled, "not a network file of solsa, or damaged"),
+        (lambda p: _bytes(p, lambda b: b[: len(b) // 2]), "not a network file of solsa, or damaged"),
+        (lambda p: _bytes(p, lambda b: b[:400] + bytes([b[400] ^ 255]) + b[401:]), "damaged"),
+        (lambda p: _meta(p, lambda m: m.update(kind="other")), "not a network file of solsa"),
+        (lambda p: _meta(p, lambda m: m.update(version=2)), "network file version 2, this solsa reads 1"),
+        (lambda p: _meta(p, lambda m: m.update(config_hash="12345678")), "another contract version"),
+        (lambda p: _meta(p, lambda m: m["config"].update(lanes=3)), "3 lanes, allowed a power of two"),
+        (lambda p: _meta(p, lambda m: m["parameters"].update(rho=[0])), "rho has 1 layers, the network has 2"),
+        (lambda p: _meta(p, lambda m: m["recipe"].update(x=1)), "recipe: unknown key 'x'"),
+        (lambda p: _meta(p, lambda m: m.pop("rng")), "damaged (KeyError: 'rng')"),
+        (lambda p: _array(p, "weight0", lambda w: w[:, :2]), "the arrays do not have the shapes of the configuration"),
+        (lambda p: _array(p, "weight1", lambda w: w + 1), "the weights do not match their SHA-256"),
+        (lambda p: _array(p, "constants", lambda a: a + 1), "the weights do not match their SHA-256"),
+        (lambda p: _array(p, "quantiser_std", lambda s: -s), "quantiser: mean and std must be finite and std not"),
+    ],
+)
+def test_a_wrong_file_is_named_in_one_line(
+    network: Network, tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    path = tmp_path / "a.npz"
+    network.save(path)
+    spoil(path)
+    with pytest.raises(NetworkError) as caught:
+        Network.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_must_be_of_the_same_kind(network: Network, tmp_path: Path) -> None:
+    arrays = toy_arrays(channels=4)
+    np.savez(tmp_path / "wide.npz", **arrays)
+    with pytest.raises(NetworkError, match="wide has 4 channels, the network was trained on 3"):
+        network.check_dataset(load_dataset(str(tmp_path / "wide.npz")))
+    np.savez(tmp_path / "named.npz", **toy_arrays() | {"classes": np.array(["a", "b"])})
+    with pytest.raises(NetworkError, match="named has the classes a, b, the network was trained on 0, 1"):
+        network.check_dataset(load_dataset(str(tmp_path / "named.npz")))
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def fail(out: Any) -> None:
+        out.write(b"half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_atomically(path, fail)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_paths_are_checked_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check_file(tmp_path / "new.json", "--json")
+    check_file(None, "--json")
+    make_folder(tmp_path / "a" / "b", "--out")
+    assert (tmp_path / "a" / "b").is_dir()
+    for path, message in ((tmp_path, "is a folder"), (tmp_path / "x" / "y", "does not exist")):
+        with pytest.raises(OutputError, match=f"--json .*{message}"):
+            check_file(path, "--json")
+    with pytest.raises(OutputError, match="--out .*cannot be made a folder"):
+        make_folder(tmp_path / "file", "--out")
+
+
+# -- recipe -----------------------------------------------------------------------------------------------------------
+def test_start_weights_depend_on_the_seed_alone_and_have_the_scale() -> None:
+    config = preset("vowels")
+    first, again, other = (initial_weights(config, Recipe(weight_scale=(1.0, 0.5)), seed) for seed in (3, 3, 4))
+    assert [w.tolist() for w in first] == [w.tolist() for w in again] != [w.tolist() for w in other]
+    for weights, scale, pres in zip(first, (1.0, 0.5), (12, 64), strict=True):
+        real = weights / config.formats.weight.one
+        assert np.std(real) == pytest.approx(scale / np.sqrt(pres), rel=0.05)
+        assert abs(np.mean(real)) < 0.1 * scale / np.sqrt(pres)
+    assert first[0][0, :4].tolist() == [-3394, -2156, 2468, 673]  # stored: not to change with NumPy or the machine
+
+
+def test_a_recipe_fits_any_depth_and_number_of_groups() -> None:
+    recipe = Recipe(rates=(0.1, 0.2), a=(0.1, 0.2, 0.3, 0.4), lam=(0.1, 0.2, 0.3, 0.4))
+    for layers, groups in (((3, 2), 1), ((3, 4, 5, 2), 2), ((3, 4, 2), 8)):
+        config = preset("tiny").with_(layers=layers, groups=groups)
+        parameters = recipe.parameters(config, recipe.schedule(config, 99), 2)
+        assert parameters.rate[-1] == recipe.parameters(preset("tiny"), (), 2).rate[-1]
+        assert all(rate == parameters.rate[0] for rate in parameters.rate[:-1])
+        assert parameters.schedule == (1, 3, 5, 7, 9, 11, 13, 15)
+        assert len(set(parameters.a[0])) == min(groups, 4)
+
+
+def test_a_recipe_in_json_and_by_data_set() -> None:
+    recipe = recipe_for("JapaneseVowels").with_(adapt_rates=(0.0, 0.5))
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.adapts
+    assert not recipe.with_(adapt_rates=(0.0, 0.0)).adapts
+    assert recipe_for("something") == Recipe()
+    with pytest.raises(ConfigError, match="unknown key 'x'"):
+        Recipe.from_dict({"x": 1})
