@@ -128,7 +128,7 @@ class CommandProcessor(wiring.Component):
                         m.next = "SEND"
             with m.State("OPCODE"):
                 m.d.comb += request.body.ready.eq(1)
-                m.d.sync += [opcode.eq(byte), place.eq(0), position.eq(0), index_excess.eq(0)]
+                m.d.sync += [opcode.eq(byte), place.eq(0), position.eq(0)]
                 with m.If(taken):
                     m.d.sync += [status.eq(Status.OK), answers.eq(0)]
                     m.next = "LENGTH"

@@ -99,6 +99,17 @@ def test_short_frames_are_damaged_even_with_a_good_crc() -> None:
     assert receive(encode(*frames)) == wanted
 
 
+def test_a_good_crc_does_not_excuse_excess_bytes_or_a_cut_block(seed: int) -> None:
+    """The first 64 bytes are a frame; the bytes are a frame, but the last block says that one more follows."""
+    largest = frame(random.Random(seed), SIZE - 6)
+    small = seal(b"\1\2abc")
+    block = bytearray(encode(small))
+    assert block[0] == len(small) + 1
+    block[0] += 1
+    line = encode(largest, largest + b"x", largest + b"xyz", largest) + bytes(block) + encode(small)
+    assert receive(line) == [largest[:-4], DAMAGED, DAMAGED, largest[:-4], DAMAGED, small[:-4]]
+
+
 def test_empty_frames_are_ignored() -> None:
     good = seal(b"\1\2abc")
     assert receive(b"\0\0" + encode(good) + b"\0\0\0" + encode(good)) == [b"\1\2abc"] * 2
@@ -207,6 +218,27 @@ def test_bytes_during_a_request_are_lost_and_the_next_delimiter_resynchronises(l
         assert damaged == (1 < lost < len(late))
 
     bench.run(drive, background=[watch])
+
+
+def test_the_rest_of_a_lost_frame_is_not_a_request() -> None:
+    """Only the begin of a frame passed during the request before it, and the rest happens to have a good CRC."""
+    dut = FrameReceiver(SIZE)
+    bench = Bench(dut)
+    first, inner = seal(b"\1\2"), seal(b"\0\4inner")
+    late = encode(b"lost" + inner)
+
+    async def drive(ctx: Any) -> None:
+        await bench.put(ctx, dut.i, encode(first) + late[:5], name="line")
+        ctx.set(dut.request.release, 1)
+        await ctx.tick()
+        ctx.set(dut.request.release, 0)
+        await bench.put(ctx, dut.i, late[5:], name="line")
+        with bench.waiting("damaged"):
+            await until(ctx, dut.damaged)
+        await bench.put(ctx, dut.i, encode(inner), name="line")
+        await bench.expect(ctx, dut.request.body, inner[:-4], name="request")
+
+    bench.run(drive)
 
 
 def test_rewind_returns_to_the_data_of_run() -> None:

@@ -1,0 +1,1 @@
+"""Simulated cores and devices, and the lockstep checker."""

@@ -1,0 +1,115 @@
+// Harness around the verilated device: bytes in and out through the serial pins, the clock loop in C++.
+#include <cstdint>
+#include <deque>
+
+#include "Vtop.h"
+#include "config.h"
+
+double sc_time_stamp() { return 0; }
+
+namespace {
+
+struct Device {
+    Vtop top;
+    uint64_t clocks = 0, busy_clocks = 0;
+    std::deque<uint8_t> waiting;
+    // line to the device: frame of start bit, 8 data bits, stop bit
+    uint32_t frame = 0;
+    int bits_left = 0, send_phase = 0;
+    // line from the device
+    int receive_bit = -1, receive_phase = 0;
+    uint8_t byte = 0;
+
+    void tick() {
+        top.clk = 0;
+        top.eval();
+        top.clk = 1;
+        top.eval();
+        ++clocks;
+        busy_clocks += top.busy;
+    }
+
+    void drive() {
+        if (send_phase > 0) {
+            --send_phase;
+            return;
+        }
+        if (bits_left == 0) {
+            if (waiting.empty()) {
+                top.rx = 1;
+                return;
+            }
+            frame = uint32_t{waiting.front()} << 1 | 0x200;
+            waiting.pop_front();
+            bits_left = 10;
+        }
+        top.rx = frame & 1;
+        frame >>= 1;
+        --bits_left;
+        send_phase = DIVISOR - 1;
+    }
+
+    // One received byte, or -1.
+    int sample() {
+        if (receive_bit < 0) {
+            if (!top.tx) {
+                receive_bit = 0;
+                receive_phase = DIVISOR + DIVISOR / 2 - 1;
+            }
+            return -1;
+        }
+        if (receive_phase-- > 0) return -1;
+        receive_phase = DIVISOR - 1;
+        if (receive_bit < 8) {
+            byte = static_cast<uint8_t>(byte >> 1 | (top.tx ? 0x80 : 0));
+            ++receive_bit;
+            return -1;
+        }
+        receive_bit = -1;
+        return top.tx ? byte : -1;
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+void* device_new() {
+    auto* device = new Device;
+    device->top.rx = 1;
+    device->top.rst = 1;
+    for (int i = 0; i < 4; ++i) device->tick();
+    device->top.rst = 0;
+    for (int i = 0; i < 2 * DIVISOR; ++i) device->tick();
+    return device;
+}
+
+void device_delete(void* handle) { delete static_cast<Device*>(handle); }
+
+uint64_t device_clocks(void* handle) { return static_cast<Device*>(handle)->clocks; }
+
+uint64_t device_busy_clocks(void* handle) { return static_cast<Device*>(handle)->busy_clocks; }
+
+void device_send(void* handle, const uint8_t* data, int64_t count) {
+    auto& device = *static_cast<Device*>(handle);
+    device.waiting.insert(device.waiting.end(), data, data + count);
+}
+
+// Runs until a zero byte (end of a frame) arrives, `room` bytes are there, or `limit` clocks passed without a byte in
+// either direction. Returns the bytes received.
+int64_t device_receive(void* handle, uint8_t* out, int64_t room, uint64_t limit) {
+    auto& device = *static_cast<Device*>(handle);
+    int64_t count = 0;
+    for (uint64_t quiet = 0; quiet < limit && count < room; ++quiet) {
+        device.drive();
+        device.tick();
+        if (!device.waiting.empty() || device.bits_left) quiet = 0;
+        const int got = device.sample();
+        if (got < 0) continue;
+        out[count++] = static_cast<uint8_t>(got);
+        quiet = 0;
+        if (got == 0) break;
+    }
+    return count;
+}
+}

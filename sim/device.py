@@ -1,0 +1,89 @@
+"""The simulated device: the complete top level, serial pins included, as a compiled library behind a transport."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+from amaranth.hdl import Elaboratable
+
+from solsa.contract import NetworkConfig
+from solsa.rtl.top import Device
+
+from .build import FAST, build_library
+
+#: Clocks per bit of the simulated line: the fewest that the receiver allows, the line is what costs time.
+DIVISOR = 4
+#: Clocks without a byte after which the device counts as silent (a time-out of the transport).
+SILENCE = 5_000_000
+
+
+class SimulatedDevice:
+    """Transport to a device that runs in this process.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        What the device is built for.
+    make_device : callable, optional
+        Another design with the same pins (planted bugs); ``variant`` must then name it.
+    silence : int
+        Clocks without a byte after which :meth:`receive` gives up.
+    say : callable, optional
+        Called with a line before something slow.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        *,
+        make_device: Callable[[], Elaboratable] | None = None,
+        variant: str = "",
+        silence: int = SILENCE,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        make = make_device or (lambda: Device(config, divisor=DIVISOR))
+        header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
+        path = build_library("device", config, make, header, level=FAST, variant=variant, say=say)
+        library = ctypes.CDLL(str(path))
+        library.device_new.restype = ctypes.c_void_p
+        for name in ("device_delete", "device_clocks", "device_busy_clocks"):
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+        library.device_clocks.restype = library.device_busy_clocks.restype = ctypes.c_uint64
+        library.device_send.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64]
+        library.device_receive.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64]
+        library.device_receive.restype = ctypes.c_int64
+        self._library, self._silence = library, silence
+        self._handle = library.device_new()
+        self._buffer = ctypes.create_string_buffer(2 * config.frame_bytes + 64)
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes on the line to the device."""
+        self._library.device_send(self._alive(), data, len(data))
+
+    def receive(self, timeout: float) -> bytes:
+        """Run the clock until a frame has ended; empty if the device stays silent (simulated time, not wall time)."""
+        del timeout
+        count = self._library.device_receive(self._alive(), self._buffer, len(self._buffer), self._silence)
+        return self._buffer.raw[:count]
+
+    @property
+    def cycles(self) -> int:
+        """Clocks since reset."""
+        return int(self._library.device_clocks(self._alive()))
+
+    @property
+    def busy_cycles(self) -> int:
+        """Clocks in which the core worked."""
+        return int(self._library.device_busy_clocks(self._alive()))
+
+    def close(self) -> None:
+        """Release the simulation."""
+        if self._handle:
+            self._library.device_delete(self._handle)
+            self._handle = None
+
+    def _alive(self) -> int:
+        if not self._handle:
+            raise ValueError("the simulated device is closed")
+        return int(self._handle)
