@@ -13,6 +13,8 @@ from .registers import MANTISSA_BITS, SHIFT_BITS, SURROGATE_SHIFT_BITS
 
 #: (mantissa, shift), see :func:`encode_rate`.
 Rate = tuple[int, int]
+#: Filter or membrane constants [layer][group], or [group] for all layers alike.
+Constants = tuple[tuple[float, ...], ...] | tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +181,8 @@ def surrogate_table(config: NetworkConfig, width: float, reach: float = 4.0) -> 
 def make_parameters(
     config: NetworkConfig,
     *,
-    a: tuple[float, ...],
-    lam: tuple[float, ...],
+    a: Constants,
+    lam: Constants,
     theta: float = 1.0,
     rho: float = 1.0,
     surrogate_width: float = 0.5,
@@ -191,12 +193,12 @@ def make_parameters(
     schedule: tuple[int, ...] = (),
     rng: int = DEFAULT_RNG,
 ) -> Parameters:
-    """Parameters from real numbers, the same filter constants in every layer.
+    """Parameters from real numbers.
 
     Parameters
     ----------
-    a, lam : tuple of float
-        One constant per filter group, in [0, 1).
+    a, lam : tuple of tuple of float, or tuple of float
+        Constant [layer][group], or [group] for all layers alike; in [0, 1).
     rates, adapt_rates : tuple of float
         One per layer; empty means 0.
 
@@ -206,19 +208,13 @@ def make_parameters(
         With the name, value and allowed range of what does not fit.
     """
     f = config.formats
-    for name, row in (("a", a), ("lam", lam)):
-        if len(row) != config.groups:
-            raise ConfigError(f"{name} has {len(row)} constants, the network has {config.groups} filter groups")
-        for value in row:
-            if not 0 <= value < 1:
-                raise ConfigError(f"{name} is {value}, allowed 0 to below 1")
     table, shift = surrogate_table(config, surrogate_width)
     depth = config.depth
     made = Parameters(
         theta=(f.threshold.from_float(theta),) * depth,
         rho=(f.threshold.from_float(rho),) * depth,
-        lam=(tuple(f.decay.from_float(v) for v in lam),) * depth,
-        a=(tuple(f.adaptive.from_float(v) for v in a),) * depth,
+        lam=tuple(tuple(f.decay.from_float(v) for v in row) for row in _constants("lam", lam, config)),
+        a=tuple(tuple(f.adaptive.from_float(v) for v in row) for row in _constants("a", a, config)),
         surrogate=table,
         surrogate_shift=shift,
         rate=tuple(encode_rate(r, rate_offset(config)) for r in rates or (0.0,) * depth),
@@ -230,3 +226,19 @@ def make_parameters(
     )
     made.check(config)
     return made
+
+
+def _constants(name: str, values: Constants, config: NetworkConfig) -> tuple[tuple[float, ...], ...]:
+    """Constants [layer][group], checked."""
+    rows = tuple(v if isinstance(v, tuple) else (v,) for v in values)
+    if not any(isinstance(v, tuple) for v in values):
+        rows = (tuple(v for row in rows for v in row),) * config.depth
+    if len(rows) != config.depth:
+        raise ConfigError(f"{name} has {len(rows)} layers, the network has {config.depth}")
+    for layer, row in enumerate(rows):
+        if len(row) != config.groups:
+            raise ConfigError(f"{name} of layer {layer} has {len(row)} constants, the network {config.groups} groups")
+        for value in row:
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name} of layer {layer} is {value}, allowed 0 to below 1")
+    return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,9 @@ import typer
 from rich.console import Console
 
 from solsa.contract import PRESETS, ConfigError, Layout, preset
+from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 
-from .display import Bar, table
+from .display import Bar, numbers, table
 from .errors import OneLineErrors, RunFailed
 from .files import check_file, write_json
 from .geometry import BASE, sizes
@@ -20,6 +20,8 @@ from .transport import DEFAULT_BAUD
 
 #: Steps of the longest JapaneseVowels sample: what ``info`` takes for the comparison with BPTT.
 BPTT_STEPS = 29
+#: Kinds of time steps that ``info`` lists: learning off; learning on; weights updated as well.
+STEPS = ("inference", "learning", "scheduled")
 
 app = typer.Typer(
     cls=OneLineErrors,
@@ -54,7 +56,7 @@ def learn_command(
     device: DeviceOption = "golden",
     preset: PresetOption = None,
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Epochs in total, those of --resume included.")
+        int | None, typer.Option(metavar="N", min=1, help="Epochs in total, those before --resume included.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Seed of start weights and sample order (0).")
@@ -67,13 +69,17 @@ def learn_command(
         Path | None, typer.Option(metavar="FILE", help="Go on from a network file of an earlier run.")
     ] = None,
     check_golden: Annotated[
-        bool, typer.Option("--check-golden", help="Train the golden model too and compare every weight.")
+        bool, typer.Option("--check-golden", help="Train the golden model as well, in a second process, and compare.")
     ] = False,
     baud: BaudOption = DEFAULT_BAUD,
 ) -> None:
     """Train a network on a device, online, sample by sample.
 
     Without --preset the network is channels-64-classes.
+
+    The learning rates fall over the epochs first asked for. --resume keeps to
+    that plan: without --epochs it trains to the plan's end; with more epochs
+    the last rates stay.
 
     Example: solsa learn JapaneseVowels --device sim --out runs/a
     """
@@ -160,7 +166,9 @@ def info_command(
 ) -> None:
     """Show size, memory and speed of a preset.
 
-    Memory is compared with what BPTT would store for 29 steps.
+    Clocks are predicted, those of inference with every signal active, beside
+    the bounds of the specification; memory is compared with what BPTT would
+    store for a sample of 29 steps.
 
     Example: solsa info --preset vowels
     """
@@ -169,13 +177,15 @@ def info_command(
     console = _console()
     table(console, [
         ("network", f"{content['layers']}, preset {content['preset']}, configuration {content['config_hash']}"),
-        ("synapses", f"{content['synapses']:,}"),
-        ("lanes", f"{content['lanes']}, {content['groups']} filter groups, readout {content['readout']}"),
-        ("state", f"{content['state_bits']:,} bits: {_parts(content['state_bits_by_quantity'])}"),
-        ("BPTT", f"{content['bptt_bits']:,} bits for {BPTT_STEPS} steps: {_parts(content['bptt_bits_by_quantity'])}"),
-        ("inference step", _clocks(content["cycles_inference_step"])),
-        ("learning step", _clocks(content["cycles_learning_step"])),
+        ("synapses", f"{content['synapses']:,} on {content['lanes']} lanes"),
+        ("neurons", f"{content['groups']} filter groups, readout {content['readout']}"),
     ])  # fmt: skip
+    cycles = [(name, content[f"cycles_{name}_step"], content[f"bound_{name}_step"]) for name in STEPS]
+    numbers(console, ("clocks per step", "predicted", "bound"), cycles)
+    state, bptt = content["state_bits_by_quantity"], content["bptt_bits_by_quantity"]
+    parts = [(name.replace("_", " "), state.get(name), bptt.get(name)) for name in dict.fromkeys((*state, *bptt))]
+    total = ("total", content["state_bits"], content["bptt_bits"])
+    numbers(console, ("bits", "this core", f"BPTT, T={BPTT_STEPS}"), parts, total)
     if json:
         write_json(json, content)
 
@@ -183,7 +193,7 @@ def info_command(
 def describe(name: str) -> dict[str, Any]:
     """What ``info --json`` writes about a preset."""
     config = preset(name)
-    layout = Layout(config)
+    layout, cycles = Layout(config), predicted_cycles(config)
     state, bptt = layout.state_bits(), layout.bptt_bits(BPTT_STEPS)
     return {
         "preset": name,
@@ -198,25 +208,11 @@ def describe(name: str) -> dict[str, Any]:
         "bptt_steps": BPTT_STEPS,
         "state_bits_by_quantity": state,
         "bptt_bits_by_quantity": bptt,
-        **_cycles(config),
+        **{f"cycles_{name}_step": getattr(cycles, f"{name}_step") for name in STEPS},
+        "bound_inference_step": inference_bound(config),
+        "bound_learning_step": trace_bound(config),
+        "bound_scheduled_step": scheduled_bound(config),
     }
-
-
-def _cycles(config: Any) -> dict[str, int | None]:
-    try:
-        from solsa.contract.cycles import predicted_cycles
-    except ModuleNotFoundError:
-        return {"cycles_inference_step": None, "cycles_learning_step": None}
-    cycles = asdict(predicted_cycles(config))
-    return {f"cycles_{key}": value for key, value in cycles.items()}
-
-
-def _clocks(value: int | None) -> str | None:
-    return None if value is None else f"{value:,} clocks"
-
-
-def _parts(bits: dict[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in bits.items())
 
 
 def _show_verify(bar: Bar, state: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def load_dataset(name_or_path: str) -> Dataset:
 
 
 def _bundled_folder(name: str) -> Path:
-    spec = importlib.util.find_spec("aeon")  # found, not imported: its import takes 1.7 s and only its files are needed
+    spec = importlib.util.find_spec("aeon")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(f"{name}: comes with aeon, which is not installed; install it with: pip install 'solsa[data]'")
     folder = Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data" / name

@@ -1,15 +1,14 @@
 """Readers for files of labelled time series: ``.ts``, ``.npz`` and ``.csv``, each into plain :class:`Split` objects.
 
 The readers check what only they can name (a line, an array, a token); :mod:`solsa.host.data` checks the values and maps
-the labels to classes. Samples, channels and steps are counted from 0 in every message.
-
-The ``.ts`` reader is our own and not aeon's: aeon needs 1.7 s to import, names no sample or channel in most errors, and
-drops minus signs in files with time stamps. A test holds this reader equal to aeon's on the two bundled sets.
+the labels to classes. Samples, channels and steps are counted from 0 in every message of ours. ``.ts`` files go through
+aeon, which needs 1.7 s to import and is imported only then; what it would read wrongly without a word is refused first.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -46,6 +45,9 @@ _UNREADABLE = (
 )
 
 
+_NO_CLASSES = "no class labels; '@classLabel true NAME NAME ...' is needed before @data"
+
+
 class DataError(ValueError):
     """A data set that cannot be used; the message is one line: what is wrong, where, and what is allowed."""
 
@@ -76,70 +78,58 @@ class Split:
 
 
 def read_ts(path: Path) -> Split:
-    """Read one UEA/UCR ``.ts`` file with class labels.
+    """Read one UEA/UCR ``.ts`` file with class labels, through aeon.
 
     Parameters
     ----------
     path
-        File with an ``@classLabel true ...`` header. Channels are separated by ``:``, steps by ``,``; the label ends
-        the line.
+        File with an ``@classLabel true ...`` header, and ``@equalLength false`` if samples differ in length. Channels
+        are separated by ``:``, steps by ``,``; the label ends the line. aeon reads labels in lower case.
 
     Raises
     ------
     DataError
-        No class labels (``@targetLabel``, ``@classLabel false``), time stamps, no ``@data``, a token that is no
-        number, channels of different length or number, a label that the header does not list.
+        aeon is not installed or cannot read the file; no class labels, time stamps, no ``@data``, a label that the
+        header does not list.
     """
-    samples: list[FloatArray] = []
-    labels: list[str] = []
-    classes: tuple[str, ...] | None = None
-    in_data = False
+    _check_ts_header(path)
+    try:
+        from aeon.datasets import load_from_ts_file
+    except ModuleNotFoundError as error:
+        raise DataError(f"{path}: .ts files need {error.name}; install it with: pip install 'solsa[data]'") from None
+    try:
+        values, found, header = load_from_ts_file(str(path), return_meta_data=True, encoding="utf-8-sig")
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        reason = re.sub(r"^Error loading <.*?>\. ", "", " ".join(str(error).split()))
+        raise DataError(f"{path}: not a .ts file that aeon reads ({reason})") from None
+    labels = [str(label).strip().lower() for label in found]  # aeon writes the letters nan in a label as NaN
+    classes = tuple(header["class_values"])
+    if not classes:
+        raise DataError(f"{path}: {_NO_CLASSES}")
+    if len(set(classes)) < len(classes):
+        raise DataError(f"{path}: a class name twice in @classLabel (upper and lower case count as the same)")
+    for i, label in enumerate(labels):
+        if label not in classes:
+            raise DataError(f"{path}, sample {i}: label {label!r} is not one of @classLabel ({_listed(classes)})")
+    return Split([np.array(sample.T, dtype=np.float64) for sample in values], labels, classes, str(path))
+
+
+def _check_ts_header(path: Path) -> None:
+    """Refuse what aeon reads wrongly without an error: time stamps (it drops minus signs), data before ``@data``."""
     for number, raw in enumerate(_read_text(path).splitlines(), start=1):
         line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        if in_data:
-            where = f"{path}, sample {len(samples)}"
-            *channels, label = (part.strip() for part in line.split(":"))
-            if classes is None or label not in classes:
-                raise DataError(f"{where}: label {label!r} is not one of @classLabel ({_listed(classes or ())})")
-            samples.append(_ts_sample(channels, where))
-            labels.append(label)
-            continue
-        key, *values = line.split()
-        key, flag = key.lower(), values[0].lower() if values else ""
-        if not key.startswith("@"):
-            raise DataError(f"{path}, line {number}: {_short(line)} stands before @data; only @ and # lines may")
+        key, *values = line.lower().split() or [""]
         if key == "@data":
-            in_data = True
-            if classes is None:
-                raise DataError(f"{path}: no class labels; '@classLabel true NAME NAME ...' is needed before @data")
-        elif key == "@timestamps" and flag == "true":
+            return
+        if line and line[0] not in "@#":
+            raise DataError(f"{path}, line {number}: {_short(line)} stands before @data; only @ and # lines may")
+        if key == "@timestamps" and values[:1] == ["true"]:
             raise DataError(f"{path}, line {number}: time stamps are not supported; allowed is '@timeStamps false'")
-        elif key == "@targetlabel" and flag == "true":
+        if key == "@classlabel" and values[:1] == ["false"]:
+            raise DataError(f"{path}, line {number}: {_NO_CLASSES}")
+        if key == "@targetlabel" and values[:1] == ["true"]:
             raise DataError(f"{path}, line {number}: a regression file; allowed is '@classLabel true NAME NAME ...'")
-        elif key == "@classlabel" and flag == "true":
-            classes = tuple(dict.fromkeys(values[1:]))
-    if not in_data:
-        raise DataError(f"{path}: no @data line; a .ts file has a header, @data, then one line per sample")
-    return Split(samples, labels, classes or (), str(path))
-
-
-def _ts_sample(channels: list[str], where: str) -> FloatArray:
-    columns = []
-    for c, text in enumerate(channels):
-        tokens = text.split(",") if text else []
-        try:
-            columns.append([_number(token) for token in tokens])
-        except ValueError:
-            bad = next(token for token in tokens if not _is_number(token))
-            raise DataError(f"{where}, channel {c}: {_short(bad)} is not a number") from None
-        if len(columns[c]) != len(columns[0]):
-            raise DataError(
-                f"{where}, channel {c}: {len(columns[c])} steps, but channel 0 has {len(columns[0])}; "
-                "all channels of a sample have the same length"
-            )
-    return np.array(columns, dtype=np.float64).T if columns else np.empty((0, 0))
+    raise DataError(f"{path}: no @data line; a .ts file has a header, @data, then one line per sample")
 
 
 def read_npz(path: Path) -> tuple[Split, Split | None, tuple[str, ...]]:
@@ -304,7 +294,7 @@ def read_csv(path: Path) -> Split:
         for c, cell in enumerate(row[3:]):
             if not _is_number(cell):
                 raise DataError(f"{where}, channel {c} ({header[3 + c]}): {_short(cell)} is not a number")
-        sample.append([_number(cell) for cell in row[3:]])
+        sample.append([float(cell) for cell in row[3:]])
     samples = [np.array(sample, dtype=np.float64) for sample in steps.values()]
     numbers = list(labels.values())
     return Split(samples, [str(label) for label in numbers], _ascending(numbers), str(path))
@@ -330,13 +320,9 @@ def _integer(text: str, where: str) -> int:
         raise DataError(f"{where}: {_short(text)} is not an integer") from None
 
 
-def _number(token: str) -> float:
-    return float("nan") if token.strip() == "?" else float(token)  # "?" is how .ts files mark a missing value
-
-
 def _is_number(token: str) -> bool:
     try:
-        _number(token)
+        float(token)
     except ValueError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,15 +69,23 @@ class Device:
         self._check_identity(unpack_words(self.link.start()))
 
     @classmethod
-    def open(cls, where: str, config: NetworkConfig, *, baud: int = DEFAULT_BAUD, timeout: float | None = None) -> Self:
-        """Open a device by name: ``golden``, ``sim`` or a serial port.
+    def open(
+        cls,
+        where: str,
+        config: NetworkConfig,
+        *,
+        baud: int = DEFAULT_BAUD,
+        timeout: float | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> Self:
+        """Open a device by name: ``golden``, ``sim`` or a serial port; ``say`` is called before something slow.
 
         Raises
         ------
         DeviceError
             If it cannot be reached or is not the device that ``config`` describes.
         """
-        transport = open_transport(where, config, baud)
+        transport = open_transport(where, config, baud, say)
         if timeout is None:
             timeout = MODEL_TIMEOUT if where in ("golden", "sim") else BOARD_TIMEOUT
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -23,6 +24,29 @@ def table(console: Console, rows: Iterable[tuple[str, object]]) -> None:
         if value is not None:
             grid.add_row(name, str(value))
     console.print(grid)
+
+
+def numbers(
+    console: Console,
+    head: tuple[str, ...],
+    rows: Iterable[tuple[str, int | None, int | None]],
+    total: tuple[str, int, int] | None = None,
+) -> None:
+    """Print a name and two numbers per row, a dash for none, and a last row apart from the others."""
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, show_footer=total is not None, padding=(0, 2, 0, 0))
+    for i, name in enumerate(head):
+        grid.add_column(
+            name, footer=_number(total[i]) if total else "", justify="right" if i else "left",
+            style="" if i else "dim", min_width=18 if not i else 12,
+        )  # fmt: skip
+    for row in rows:
+        grid.add_row(*map(_number, row))
+    console.print()
+    console.print(grid)
+
+
+def _number(value: str | int | None) -> str:
+    return value if isinstance(value, str) else "-" if value is None else f"{value:,}"
 
 
 class Bar:
@@ -61,7 +85,9 @@ class Bar:
 
 
 class LearnDisplay:
-    """Progress of a training run: a bar per run and a line per epoch.
+    """Progress of a training run: a bar per run (in a terminal) and a line per epoch.
+
+    ``online`` is the share of training samples decided right while they were being learned.
 
     Parameters
     ----------
@@ -84,7 +110,7 @@ class LearnDisplay:
         self._began = time.perf_counter()
         self._done = 0
         self._width = len(str(epochs))
-        self._train_accuracy = 0.0
+        self._online_accuracy = 0.0
         self._epoch_began = self._began
         self._samples = 0
 
@@ -107,12 +133,12 @@ class LearnDisplay:
         if at.done < at.total:
             return
         if at.phase == "train":
-            self._train_accuracy = accuracy
+            self._online_accuracy = accuracy
             return
         now = time.perf_counter()
         seconds, self._epoch_began = now - self._epoch_began, now
         self.console.print(
-            f"{self._label}epoch {at.epoch:{self._width}}/{self._epochs}  train {self._train_accuracy:.3f}  "
+            f"{self._label}epoch {at.epoch:{self._width}}/{self._epochs}  online {self._online_accuracy:.3f}  "
             f"test [bold]{accuracy:.3f}[/]  {self._samples / seconds:.0f} samples/s",
             highlight=False,
         )

@@ -88,13 +88,13 @@ def learning_curve(history: Sequence[dict[str, Any]], path: Path, title: str) ->
     figure, axes = _figure(1, (7.0, 4.2))
     plot = axes[0]
     for key, name, colour, style in (
-        ("train_accuracy", "training, while learning", _ORANGE, "--"),
+        ("online_accuracy", "training, while learning", _ORANGE, "--"),
         ("test_accuracy", "test, after the epoch", _BLUE, "-"),
     ):
         values = [entry[key] for entry in history]
         label = f"{name}: {values[-1]:.3f}"
         plot.plot(epochs, values, style, color=colour, marker="o", markersize=3.5, linewidth=1.8, label=label)
-    lowest = min(min(e["train_accuracy"], e["test_accuracy"]) for e in history)
+    lowest = min(min(e["online_accuracy"], e["test_accuracy"]) for e in history)
     plot.set_ylim(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.01)
     margin = max(0.5, 0.02 * len(epochs))
     plot.set_xlim(epochs[0] - margin, epochs[-1] + margin)

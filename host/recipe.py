@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from solsa.contract import ConfigError, NetworkConfig, Parameters, make_parameters
 
 from .words import Ints
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,51 +26,53 @@ class Recipe:
 
     Attributes
     ----------
-    a, lam : tuple of float
-        Filter and membrane constant of every group.
+    a, lam : tuple of tuple of float
+        Filter and membrane constants [layer][group].
     theta, rho : float
         Threshold and soft reset.
     surrogate_width : float
         Width of the Gaussian surrogate, in units of the membrane.
-    weight_scale : tuple of float
-        Standard deviation of the start weights times sqrt(N), per layer.
+    weight_sd : tuple of float
+        Standard deviation of the start weights, per layer.
     rates, adapt_rates : tuple of float
-        Learning rates of weights and of filter constants, per layer; filter rates of 0 turn adaptation off.
-    rate_decay : float
-        Factor on all rates after every epoch.
+        Learning rates of weights and of filter constants in the first epoch, per layer; filter rates of 0 turn
+        adaptation off.
+    final : float
+        Factor on all rates in the last of ``epochs`` epochs; between them the rates fall geometrically.
     a_max : float
         Upper limit of the filter constants.
-    first_update, update_every : int
-        Scheduled steps: ``first_update``, then every ``update_every``-th step.
+    updates : int
+        Scheduled steps of the longest sample, evenly spaced.
     epochs : int
-        Epochs unless the user says otherwise.
+        Epochs over which the rates fall. A run that goes on longer keeps the last rates.
     """
 
-    a: tuple[float, ...] = (0.3, 0.5, 0.7, 0.9)
-    lam: tuple[float, ...] = (0.3, 0.5, 0.7, 0.9)
+    a: tuple[tuple[float, ...], ...]
+    lam: tuple[tuple[float, ...], ...]
     theta: float = 1.0
     rho: float = 1.0
     surrogate_width: float = 0.5
-    weight_scale: tuple[float, ...] = (1.0, 1.0)
-    rates: tuple[float, ...] = (0.002, 0.002)
-    adapt_rates: tuple[float, ...] = (1e-4, 1e-4)
-    rate_decay: float = 0.95
+    weight_sd: tuple[float, ...]
+    rates: tuple[float, ...]
+    adapt_rates: tuple[float, ...] = (0.0, 0.0)
+    final: float = 0.15
     a_max: float = 1.0 - 2.0**-12
-    first_update: int = 1
-    update_every: int = 2
+    updates: int = 9
     epochs: int = 20
 
-    def schedule(self, config: NetworkConfig, steps: int) -> tuple[int, ...]:
-        """Scheduled steps for samples of up to ``steps`` steps."""
-        return tuple(range(self.first_update, min(steps, config.max_steps), self.update_every))
+    def schedule(self, config: NetworkConfig, lengths: Sequence[int]) -> tuple[int, ...]:
+        """Scheduled steps for samples of these lengths; the median sample has at least three if it has the steps."""
+        longest = max(lengths)
+        every = max(1, min(round(longest / self.updates), sorted(lengths)[len(lengths) // 2] // 3))
+        return tuple(range(every - 1, min(longest, config.max_steps), every))
 
     def parameters(self, config: NetworkConfig, schedule: tuple[int, ...], epoch: int = 0) -> Parameters:
         """Parameters at the start of an epoch (counted from 0)."""
-        factor = self.rate_decay**epoch
+        factor = self.final ** min(1.0, epoch / max(1, self.epochs - 1))
         return make_parameters(
             config,
-            a=_per_group(self.a, config.groups),
-            lam=_per_group(self.lam, config.groups),
+            a=tuple(_per_group(row, config.groups) for row in _per_layer(self.a, config.depth)),
+            lam=tuple(_per_group(row, config.groups) for row in _per_layer(self.lam, config.depth)),
             theta=self.theta,
             rho=self.rho,
             surrogate_width=self.surrogate_width,
@@ -88,7 +93,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
+        return plain
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Recipe:
@@ -96,19 +102,43 @@ class Recipe:
         unknown = sorted(set(plain) - {f.name for f in fields(cls)})
         if unknown:
             raise ConfigError(f"recipe: unknown key {unknown[0]!r}")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
-        return cls(**values)
+        try:
+            return cls(**{k: _tuples(v) for k, v in plain.items()})
+        except TypeError as error:
+            raise ConfigError(f"recipe: {error}") from None
 
 
-#: Recipes of known data sets; every other data set starts from the defaults.
+#: Recipes of known data sets, tuned on folds of their training samples.
 RECIPES: dict[str, Recipe] = {
-    "JapaneseVowels": Recipe(),
+    "JapaneseVowels": Recipe(
+        a=((0.0, 0.2, 0.4, 0.6), (0.1,) * 4),
+        lam=((0.5,) * 4, (0.4,) * 4),
+        weight_sd=(0.2, 0.01),
+        rates=(2.0**-6, 2.0**-4),
+        final=0.15,
+        updates=9,
+    ),
 }
 
 
-def recipe_for(dataset: str) -> Recipe:
-    """Recipe of a data set, by its name."""
-    return RECIPES.get(dataset, Recipe())
+def recipe_for(dataset: str, config: NetworkConfig) -> Recipe:
+    """Recipe of a data set by its name, or the default for a network."""
+    return RECIPES.get(dataset) or default_recipe(config)
+
+
+def default_recipe(config: NetworkConfig) -> Recipe:
+    """Recipe for data that nobody has tuned one for.
+
+    Start weights and rates follow the number N of signals that a neuron sums: standard deviation as 1/sqrt(N), rate as
+    1/N, so that neither the start current nor what an update changes in it grows with N.
+    """
+    *hidden, last = [config.pre(layer) for layer in range(config.depth)]
+    return Recipe(
+        a=((0.0, 0.3, 0.6, 0.8), (0.1, 0.1, 0.1, 0.1)),
+        lam=((0.5, 0.5, 0.7, 0.8), (0.4, 0.4, 0.4, 0.4)),
+        weight_sd=(*(0.7 * n**-0.5 for n in hidden), 0.01),
+        rates=(*(2.0**-6 * min(1.0, 12 / n) for n in hidden), 2.0**-4 * min(1.0, 64 / last)),
+    )
 
 
 def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[Ints]:
@@ -119,15 +149,15 @@ def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[In
     """
     fmt, source = config.formats.weight, np.random.PCG64(np.random.SeedSequence([seed, 0]))
     found = []
-    for layer, scale in enumerate(_per_layer(recipe.weight_scale, config.depth)):
+    for layer, sd in enumerate(_per_layer(recipe.weight_sd, config.depth)):
         posts, pres = config.post(layer), config.pre(layer)
         unit = (source.random_raw(posts * pres) >> np.uint64(11)) * 2.0**-52 - 1.0  # uniform in [-1, 1)
-        values = np.rint(unit * (scale * np.sqrt(3.0 / pres)) * fmt.one)
+        values = np.rint(unit * (sd * np.sqrt(3.0)) * fmt.one)
         found.append(np.clip(values, fmt.min, fmt.max).astype(np.int64).reshape(posts, pres))
     return found
 
 
-def _per_layer(values: Sequence[float], depth: int) -> tuple[float, ...]:
+def _per_layer(values: Sequence[T], depth: int) -> tuple[T, ...]:
     return tuple(values) if len(values) == depth else (values[0],) * (depth - 1) + (values[-1],)
 
 
@@ -136,3 +166,7 @@ def _per_group(values: Sequence[float], groups: int) -> tuple[float, ...]:
     if groups >= count:
         return tuple(values[g % count] for g in range(groups))
     return tuple(values[(2 * g + 1) * count // (2 * groups)] for g in range(groups))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

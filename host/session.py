@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from .display import Bar, LearnDisplay, accuracy_table, table
 from .errors import RunFailed
 from .files import check_file, make_folder, write_json
 from .geometry import network_for, sizes
+from .golden_run import GoldenRun
 from .network import Network, NetworkError
 from .recipe import recipe_for
 from .train import LearnResult, Progress, evaluate, first_difference, learn, quantise, start_network
@@ -60,26 +61,27 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
     network = _resumed(options, dataset) if options.resume else _fresh(options, dataset)
     epochs = _epochs(options, network)
     make_folder(options.out, "--out")
-    with _opened(options.device, network, options.baud, console) as device:
+    with _opened(options.device, network, options.baud, console) as device, ExitStack() as stack:
         _show_start(options, dataset, network, epochs, console)
-        start = copy.deepcopy(network)
+        done = network.epochs_done
+        golden = stack.enter_context(GoldenRun(network, dataset, epochs)) if options.check_golden else None
         try:
             result = _learn(device, network, dataset, epochs, console, options.out)
             if options.out:
                 _draw(device, network, dataset, options.out)
         except DeviceError as error:
-            kept = options.out and network.epochs_done > start.epochs_done
+            kept = options.out and network.epochs_done > done
             where = f"; {network.epochs_done} epochs are kept in {options.out}" if kept else ""
             raise RunFailed(f"{error}{where}") from None
-    table(console, [("test accuracy", f"{result.test_accuracy:.4f}"), ("sha256", result.weight_sha256),
-                    ("clocks", result.device_cycles and f"{result.device_cycles:,}"),
-                    ("seconds", f"{result.wall_seconds:.1f}")])  # fmt: skip
-    if options.check_golden:
-        result.golden_difference = _difference(network, start, dataset, epochs, device.name, console)
-        result.golden_equal = result.golden_difference is None
+        if golden is not None:
+            with console.status("waiting for the golden model"):
+                reference = golden.result()
+            result.golden_difference = first_difference(network, reference, device.name)
+            result.golden_equal = result.golden_difference is None
+            result.golden_sha256 = reference.sha256
+    _show_result(result, network, options, console)
     if options.out:
         write_json(options.out / RESULT_FILE, result.to_dict())
-        console.print(f"saved to {options.out}: {NETWORK_FILE}, {RESULT_FILE}, {CURVE_FILE}, {RASTER_FILE}")
     if options.json:
         write_json(options.json, result.to_dict())
     if result.golden_difference is not None:
@@ -126,7 +128,10 @@ def run_eval(
 # -- what to train ----------------------------------------------------------------------------------------------------
 def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
     config, name = network_for(dataset, options.preset)
-    return start_network(config, name, recipe_for(dataset.name), dataset, options.seed or 0)
+    recipe = recipe_for(dataset.name, config)
+    if options.epochs is not None:
+        recipe = recipe.with_(epochs=options.epochs)
+    return start_network(config, name, recipe, dataset, options.seed or 0)
 
 
 def _resumed(options: LearnOptions, dataset: Dataset) -> Network:
@@ -157,19 +162,19 @@ def _epochs(options: LearnOptions, network: Network) -> int:
 
 def _opened(name: str, network: Network, baud: int, console: Console) -> Device:
     with console.status(f"opening device {name}"):
-        return Device.open(name, network.config, baud=baud)
+        return Device.open(name, network.config, baud=baud, say=lambda line: console.print(line))
 
 
 # -- training and files -----------------------------------------------------------------------------------------------
 def _learn(
-    device: Device, network: Network, dataset: Dataset, epochs: int, console: Console, out: Path | None, label: str = ""
+    device: Device, network: Network, dataset: Dataset, epochs: int, console: Console, out: Path | None
 ) -> LearnResult:
     def keep(now: Network) -> None:
         assert out is not None
         now.save(out / NETWORK_FILE)
 
     per_epoch = len(dataset.train) + len(dataset.test)
-    with LearnDisplay(console, epochs, per_epoch, network.epochs_done, label) as display:
+    with LearnDisplay(console, epochs, per_epoch, network.epochs_done) as display:
         return learn(device, network, dataset, epochs, display, keep if out else None)
 
 
@@ -184,19 +189,6 @@ def _draw(device: Device, network: Network, dataset: Dataset, out: Path) -> None
         record, out / RASTER_FILE, f"{title}: test sample 0 after {network.epochs_done} epochs",
         f"states read step by step from the device: {device.name}", network.class_names, int(test.labels[0]),
     )  # fmt: skip
-
-
-def _difference(
-    network: Network, start: Network, dataset: Dataset, epochs: int, name: str, console: Console
-) -> str | None:
-    """Train the golden model from the same start; first word that differs, or None."""
-    with Device.open("golden", start.config) as golden:
-        _learn(golden, start, dataset, epochs, console, None, "golden ")
-    difference = first_difference(network, start, name)
-    if difference is None:
-        words = network.config.synapses + sum(len(row) for row in network.constants)
-        table(console, [("golden model", f"all {words} weights and filter constants equal"), ("sha256", start.sha256)])
-    return difference
 
 
 def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epochs: int, console: Console) -> None:
@@ -218,6 +210,25 @@ def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epoch
         rows.append(("note", f"constant in training, given as 0: channels {', '.join(map(str, constant))}"))
     if max(steps) > config.max_steps:
         rows.append(("note", f"steps from {config.max_steps} on are never scheduled for an update"))
+    table(console, rows)
+
+
+def _show_result(result: LearnResult, network: Network, options: LearnOptions, console: Console) -> None:
+    rows: list[tuple[str, object]] = [
+        ("test accuracy", f"{result.test_accuracy:.4f} after {result.epochs} epochs"),
+        ("training accuracy", f"{result.train_accuracy:.4f} without learning"),
+        ("time", f"{result.wall_seconds:.1f} s for {result.steps:,} steps"),
+        ("clocks", result.device_cycles and f"{result.device_cycles:,}"),
+        (f"sha256 {result.device}", result.weight_sha256),
+    ]
+    if result.golden_sha256 is not None:
+        words = network.config.synapses + sum(len(row) for row in network.constants)
+        rows.append(("sha256 golden", result.golden_sha256))
+        if result.golden_equal:
+            rows.append(("equal", f"all {words:,} weights and filter constants, and the accuracy of every epoch"))
+    if options.out:
+        rows.append(("saved", f"{options.out}: {NETWORK_FILE}, {RESULT_FILE}, {CURVE_FILE}, {RASTER_FILE}"))
+    console.print()
     table(console, rows)
 
 

@@ -52,7 +52,12 @@ class Progress:
 
 @dataclass
 class LearnResult:
-    """What ``solsa learn --json`` writes."""
+    """What ``solsa learn --json`` writes.
+
+    The accuracies of training and test samples are those of the trained network, measured without learning. An epoch of
+    ``history`` has the test accuracy after it and, as ``online_accuracy``, the share of training samples decided right
+    while they were being learned: the label has then already worked on the decision.
+    """
 
     dataset: str
     device: str
@@ -74,6 +79,7 @@ class LearnResult:
     #: None: not compared; else whether the golden model ended with the same words.
     golden_equal: bool | None = None
     golden_difference: str | None = None
+    golden_sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
@@ -94,8 +100,8 @@ def quantise(dataset: Dataset, quantiser: Quantiser) -> tuple[Samples, Samples]:
 
 def start_network(config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int) -> Network:
     """Untrained network for a data set; input scale from its training samples only."""
-    steps = max(len(sample) for sample in dataset.train)
-    parameters = recipe.parameters(config, recipe.schedule(config, steps))
+    schedule = recipe.schedule(config, [len(sample) for sample in dataset.train])
+    parameters = recipe.parameters(config, schedule)
     fmt = config.formats.input
     return Network(
         config=config,
@@ -141,8 +147,7 @@ def learn(
     Returns
     -------
     LearnResult
-        Accuracies are those of the last epoch: of the test set after it, and of the training samples while they were
-        being learned.
+        Accuracies are those after the last epoch, of both sets without learning.
     """
     network.check_dataset(dataset)
     train, test = quantise(dataset, network.quantiser)
@@ -165,13 +170,15 @@ def learn(
         network.history.append(
             {
                 "epoch": epoch + 1,
-                "train_accuracy": right / len(train.inputs),
+                "online_accuracy": right / len(train.inputs),
                 "test_accuracy": float(np.mean(decisions == test.labels)),
                 "seconds": time.perf_counter() - epoch_began,
             }
         )
         if on_epoch is not None:
             on_epoch(network)
+    train_accuracy = float(np.mean(evaluate(device, train) == train.labels))
+    steps += train.steps
     counted = device.cycles - cycles
     return LearnResult(
         dataset=dataset.name,
@@ -180,7 +187,7 @@ def learn(
         seed=network.seed,
         epochs=network.epochs_done,
         test_accuracy=network.history[-1]["test_accuracy"],
-        train_accuracy=network.history[-1]["train_accuracy"],
+        train_accuracy=train_accuracy,
         steps=steps,
         weight_sha256=network.sha256,
         wall_seconds=time.perf_counter() - began,
@@ -235,7 +242,7 @@ def first_difference(ours: Network, golden: Network, name: str) -> str | None:
     if ours.rng != golden.rng:
         return f"random generator: {ours.rng:08x} on {name}, {golden.rng:08x} in the golden model"
     for a_epoch, b_epoch in zip(ours.history, golden.history, strict=True):
-        for key in ("train_accuracy", "test_accuracy"):
+        for key in ("online_accuracy", "test_accuracy"):
             if a_epoch[key] != b_epoch[key]:
                 return f"epoch {a_epoch['epoch']} {key}: {a_epoch[key]} on {name}, {b_epoch[key]} in the golden model"
     return None

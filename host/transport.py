@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Protocol
 
 import serial
@@ -101,7 +102,9 @@ def _open_error(error: Exception) -> str:
     return f"cannot be opened ({text})"
 
 
-def open_transport(device: str, config: NetworkConfig, baud: int = DEFAULT_BAUD) -> Transport:
+def open_transport(
+    device: str, config: NetworkConfig, baud: int = DEFAULT_BAUD, say: Callable[[str], None] | None = None
+) -> Transport:
     """Connect to a device by name.
 
     Parameters
@@ -112,11 +115,13 @@ def open_transport(device: str, config: NetworkConfig, baud: int = DEFAULT_BAUD)
         What the golden model or the simulated device is made from; a board has its own.
     baud : int
         For a serial port.
+    say : callable, optional
+        Called with a line before something slow.
 
     Raises
     ------
     DeviceError
-        If the device cannot be opened.
+        If the device cannot be opened, or the simulated one not be compiled.
     """
     if device == "golden":
         from .golden_device import GoldenDevice
@@ -124,9 +129,13 @@ def open_transport(device: str, config: NetworkConfig, baud: int = DEFAULT_BAUD)
         return GoldenDevice(config)
     if device == "sim":
         try:
+            from solsa.sim.build import ToolError
             from solsa.sim.device import SimulatedDevice
         except ModuleNotFoundError as error:
             raise DeviceError(f"the simulated device needs {error.name}: pip install 'solsa[sim]'") from None
-        simulated: Transport = SimulatedDevice(config)
+        try:
+            simulated: Transport = SimulatedDevice(config, say=say)
+        except ToolError as error:
+            raise DeviceError(str(error)) from None
         return simulated
     return SerialTransport(device, baud)

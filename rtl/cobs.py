@@ -76,7 +76,7 @@ class CobsDecoder(wiring.Component):
 class CobsEncoder(wiring.Component):
     """Encoder of a frame that lies in a memory, read synchronously.
 
-    A block's code precedes its bytes, so ``head`` looks for the block's end (two clocks per byte) while ``tail`` stays
+    A block's code precedes its bytes: ``head`` looks for the block's end (three clocks per byte) while ``tail`` stays
     at its begin; then ``tail`` follows, sending. Against a stuffed copy of the frame this needs no second memory.
 
     Parameters
@@ -109,6 +109,9 @@ class CobsEncoder(wiring.Component):
         head, tail = Signal.like(self.length), Signal.like(self.length)
         code = Signal(8)
         at_end = Signal()
+        # A register, because block RAM is slow to answer.
+        zero = Signal()
+        m.d.sync += zero.eq(self.data == 0)
         m.d.comb += [at_end.eq(head == self.length), self.address.eq(tail), self.busy.eq(1)]
 
         with m.FSM():
@@ -119,9 +122,11 @@ class CobsEncoder(wiring.Component):
                     m.next = "LOOK"
             with m.State("LOOK"):
                 m.d.comb += self.address.eq(head)
+                m.next = "READ"
+            with m.State("READ"):
                 m.next = "TEST"
             with m.State("TEST"):
-                with m.If(at_end | (self.data == 0) | (code == FULL)):
+                with m.If(at_end | zero | (code == FULL)):
                     m.next = "CODE"
                 with m.Else():
                     m.d.sync += [head.eq(head + 1), code.eq(code + 1)]

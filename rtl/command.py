@@ -17,6 +17,7 @@ from solsa.contract.registers import WRITABLE_SPACES, NeuronField, Space, space_
 from solsa.contract.wire import (
     CRC_BYTES,
     INFO_WORDS,
+    REPLY_FLAG,
     REPLY_HEADER,
     RUN_HEADER,
     SPACE_HEADER,
@@ -70,7 +71,7 @@ class CommandProcessor(wiring.Component):
         membrane = NEURON_WORDS * Layout(config).post_base[-1] + NeuronField.MEMBRANE
 
         # Sequence of the last request, executed or not; opcode, which a reply repeats even if it is unknown.
-        sequence, opcode, status = Signal(8), Signal(7), Signal(3)
+        sequence, opcode, status = Signal(8), Signal(8), Signal(3)
         # The five bytes at the begin of a payload: `space` holds the flags of RUN, `index` its label.
         space, index, steps = Signal(4), Signal(index_bits), Signal(16)
         count = Signal(max(COUNT_MAX, config.outputs).bit_length())
@@ -80,6 +81,8 @@ class CommandProcessor(wiring.Component):
         word, place, position = Signal(32), Signal(range(RUN_HEADER.size)), Signal(range(config.step_bytes))
         # Words follow the header of the reply.
         answers = Signal()
+        # The longest path of the checks has a clock of its own.
+        outside = Signal()
 
         is_ = {code: Signal(name=f"is_{code.name.lower()}") for code in Opcode}
         m.d.comb += [signal.eq(opcode[:3] == code) for code, signal in is_.items()]
@@ -101,6 +104,8 @@ class CommandProcessor(wiring.Component):
             self.command.p.adapt.eq(_flag(space, RunFlag.ADAPT)),
             self.command.p.label.eq(index[:LABEL_BITS]),
         ]
+
+        m.d.sync += outside.eq(self._outside(is_, space, index, count))
 
         def refuse(reason: Status) -> None:
             m.d.sync += [status.eq(reason), answers.eq(0), place.eq(0)]
@@ -132,10 +137,10 @@ class CommandProcessor(wiring.Component):
                 with m.If(taken):
                     m.d.sync += [status.eq(Status.OK), answers.eq(0)]
                     m.next = "LENGTH"
-                    with m.If((byte < min(Opcode)) | (byte > max(Opcode))):
-                        refuse(Status.BAD_OPCODE)
             with m.State("LENGTH"):
-                with m.If(~self._length_fits(is_)):
+                with m.If((opcode == 0) | (opcode > max(Opcode))):
+                    refuse(Status.BAD_OPCODE)
+                with m.Elif(~self._length_fits(is_)):
                     refuse(Status.BAD_LENGTH)
                 with m.Elif(is_[Opcode.INFO]):
                     answer(Space.REGISTER, 0, INFO_WORDS)
@@ -160,13 +165,15 @@ class CommandProcessor(wiring.Component):
                             m.d.sync += [steps[8:].eq(byte), count.eq(byte)]
                     with m.If(place == Mux(writes, SPACE_HEADER.size - 1, RUN_HEADER.size - 1)):
                         m.d.sync += place.eq(0)
-                        m.next = "CHECK"
+                        m.next = "SETTLE"
                         with m.If(runs):
                             m.next = "COUNT"
+            with m.State("SETTLE"):
+                m.next = "CHECK"
             with m.State("CHECK"):
                 with m.If(~self._words_fit(is_, space | space_excess << 4, count)):
                     refuse(Status.BAD_LENGTH)
-                with m.Elif(space_excess | index_excess | self._outside(is_, space, index, count)):
+                with m.Elif(space_excess | index_excess | outside):
                     refuse(Status.BAD_ADDRESS)
                 with m.Elif(writes):
                     m.next = "GET"
@@ -240,7 +247,7 @@ class CommandProcessor(wiring.Component):
                         with m.If(request.empty | (bus.status != Status.OK)):
                             m.next = "HEADER"
             with m.State("HEADER"):
-                header = Array([sequence, Cat(opcode, Const(1, 1)), status])
+                header = Array([sequence, opcode | REPLY_FLAG, status])
                 m.d.comb += [reply.valid.eq(1), reply.payload.eq(header[place])]
                 with m.If(reply.ready):
                     m.d.sync += place.eq(place + 1)

@@ -106,7 +106,7 @@ class Core(wiring.Component):
             lanes.x.eq(pre.x),
             lanes.filter.eq(pre.filter),
             lanes.random.eq(generator.word),
-            control.pending.eq(lanes.pending),
+            control.pending.eq(lanes.pending | pre.pending),
             # neurons
             neurons.start.eq(control.begin),
             neurons.learn.eq(control.learn),

@@ -9,7 +9,7 @@ that is what yosys emulates with the fewest LUTs on iCE40.
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Module, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -89,7 +89,9 @@ class FrameReceiver(wiring.Component):
         # Positions count from the payload, so the header has negative ones (the end of the buffer).
         put = Signal(signed(address_bits + 1), init=-REQUEST_HEADER)
         get = Signal(signed(address_bits + 1), init=-REQUEST_HEADER)
-        full, spoiled, fetched = Signal(), Signal(), Signal()
+        full, spoiled = Signal(), Signal()
+        # Clocks since `get` changed: one reads the memory, one fills the output register (block RAM is slow to answer).
+        fetched = Signal(2)
         m.d.comb += [
             full.eq(put == size - REQUEST_HEADER),
             crc.i.payload.eq(item.p.byte),
@@ -98,10 +100,9 @@ class FrameReceiver(wiring.Component):
             read.addr.eq(get[:address_bits]),
             request.length.eq(put[:address_bits]),
             request.empty.eq(get == put),
-            request.body.payload.eq(read.data),
             read.en.eq(0),
         ]
-        m.d.sync += fetched.eq(0)
+        m.d.sync += [fetched.eq(0), request.body.payload.eq(read.data)]
 
         with m.FSM():
             with m.State("RECEIVE"):
@@ -125,8 +126,8 @@ class FrameReceiver(wiring.Component):
                 with m.Else():
                     m.next = "HOLD"
             with m.State("HOLD"):
-                m.d.comb += [item.ready.eq(1), request.body.valid.eq(fetched & ~request.empty), read.en.eq(1)]
-                m.d.sync += fetched.eq(1)
+                m.d.comb += [item.ready.eq(1), request.body.valid.eq(fetched[1] & ~request.empty), read.en.eq(1)]
+                m.d.sync += fetched.eq(Cat(1, fetched))
                 with m.If(item.valid):
                     m.d.sync += spoiled.eq(~item.p.end)
                 with m.If(request.body.valid & request.body.ready):

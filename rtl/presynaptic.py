@@ -68,6 +68,8 @@ class Presynaptic(wiring.Component):
                 "filter_address": In(range(max(2, g.layout.filter_depth))),
                 "filter_words": Out(data.ArrayLayout(shape_of(f.trace), banks)),
                 "idle": In(1),
+                #: a slot at stage c1
+                "pending": Out(1),
                 #: observation (R4): F written
                 "filter_retired": Out(1),
                 "filter_beat": Out(g.beat_layout()),
@@ -133,7 +135,7 @@ class Presynaptic(wiring.Component):
             beat.address.eq(Mux(self.host_valid, self.host_address, slot.base + pre)),
             beat.pre_address.eq(pre_base + pre),
         ]
-        m.d.comb += self.beat.eq(beat)
+        m.d.comb += [self.beat.eq(beat), self.pending.eq(slot.valid)]
         beats = delayed(m, beat, 5, "beat")
 
         # -- x: R0 addressed, R1 out, R3 at the lanes ----------------------------------------------------------------

@@ -155,9 +155,11 @@ def build_library(
         (folder / "config.h").write_text(header)
         options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
         _run([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options], folder, "translate the RTL")
-        sources = sorted(str(p.name) for p in folder.glob("Vtop*.cpp"))
-        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include)]
-        command += [str(CPP / f"{kind}.cpp"), *sources, *map(str, _runtime(include, level)), "-o", "out.so", "-pthread"]
+        # One translation unit: Verilator's headers cost more than the generated code of a small network.
+        parts = [CPP / f"{kind}.cpp", *sorted(folder.glob("Vtop*.cpp"))]
+        (folder / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in parts))
+        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include), "all.cpp"]
+        command += [*map(str, _runtime(include, level)), "-o", "out.so", "-pthread"]
         _run(command, folder, "compile the simulated device")
         os.replace(folder / "out.so", target)
     finally:

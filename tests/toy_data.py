@@ -10,6 +10,7 @@ TS = """# a comment
 @problemName Toy
 @timeStamps false
 @univariate false
+@equalLength false
 @classLabel true up down
 
 @data

@@ -74,11 +74,12 @@ def test_learn_prints_and_leaves_everything(toy: Path, tmp_path: Path) -> None:
     assert {p.name for p in out.iterdir()} == {"network.npz", "result.json", "learning_curve.png", "spikes.png"}
     network = Network.load(out / "network.npz")
     assert network.sha256 == result["weight_sha256"]
-    assert "epoch 1/2  train " in text
-    assert "epoch 2/2  train " in text
+    assert "epoch 1/2  online " in text
+    assert "epoch 2/2  online " in text
     assert f"{result['test_accuracy']:.4f}" in text
-    assert network.sha256 in text
-    assert "all 328 weights and filter constants equal" in text  # 3*64 + 64*2, and 2 layers of 4 groups
+    assert text.count(network.sha256) == 2  # of the device and of the golden model
+    assert result["golden_sha256"] == network.sha256
+    assert "all 328 weights and filter constants" in text  # 3*64 + 64*2, and 2 layers of 4 groups
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
@@ -91,14 +92,33 @@ def test_the_same_command_gives_the_same_network(toy: Path, tmp_path: Path) -> N
         assert found[0][key] == found[1][key], key
 
 
-def test_resume_goes_on_exactly(toy: Path, trained: Path, tmp_path: Path) -> None:
-    text = good("learn", toy, "--resume", trained, "--epochs", 4, "--json", tmp_path / "resumed.json")
+def test_resume_goes_on_exactly(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of 4 epochs that is interrupted in the third, and resumed without a word about epochs."""
     good("learn", toy, "--epochs", 4, "--json", tmp_path / "whole.json")
+    save = Network.save
+
+    def stopped(network: Network, path: Path) -> None:
+        save(network, path)
+        if network.epochs_done == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "save", stopped)
+        assert solsa("learn", toy, "--epochs", 4, "--out", tmp_path / "a").exit_code == 130
+    kept = tmp_path / "a" / "network.npz"
+    text = good("learn", toy, "--resume", kept, "--json", tmp_path / "resumed.json")
     resumed, whole = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("resumed", "whole"))
     assert resumed["weight_sha256"] == whole["weight_sha256"]
     assert len(resumed["history"]) == 4
     assert "epoch 2/4" not in text
     assert "epoch 3/4" in text
+
+
+def test_resume_beyond_the_plan_keeps_the_last_rates(toy: Path, trained: Path, tmp_path: Path) -> None:
+    assert "epoch 3/3" in good("learn", toy, "--resume", trained, "--epochs", 3, "--out", tmp_path / "a")
+    network = Network.load(tmp_path / "a" / "network.npz")
+    assert (network.epochs_done, network.recipe.epochs) == (3, 2)
+    assert network.current_parameters().rate == Network.load(trained).current_parameters().rate
 
 
 def test_a_preset_that_fits_is_taken(tmp_path: Path) -> None:
@@ -154,7 +174,7 @@ def _first(make: Callable[[Any], GoldenDevice]) -> Callable[..., GoldenDevice]:
     """Transport opener whose first device is `make`'s, the later ones golden."""
     opened: list[int] = []
 
-    def open_transport(name: str, config: Any, baud: int) -> GoldenDevice:
+    def open_transport(name: str, config: Any, baud: int, say: object = None) -> GoldenDevice:
         opened.append(1)
         return make(config) if len(opened) == 1 else GoldenDevice(config)
 
@@ -192,6 +212,7 @@ def test_eval_repeats_the_accuracy_of_the_last_epoch(toy: Path, trained: Path, t
         ("learn {toy} --out {toy}/x", "--out {toy}/x: cannot be made a folder"),
         ("learn {toy} --resume {tmp}/none", "{tmp}/none: no such network file"),
         ("learn {toy} --resume {toy}", "{toy}: not a network file of solsa, or damaged"),
+        ("learn {toy} --resume {net}", "2 epochs in total, but {net} has 2 already"),
         ("learn {toy} --resume {net} --epochs 2", "2 epochs in total, but {net} has 2 already"),
         ("learn {toy} --resume {net} --seed 3", "{net} was started with seed 0, not 3"),
         ("learn {toy} --resume {net} --preset tiny", "{net} holds configuration "),
@@ -225,7 +246,7 @@ def test_a_mistake_is_one_line_and_status_2(
 
 def test_a_device_of_another_configuration_is_refused(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = preset("vowels")
-    monkeypatch.setattr("solsa.host.device.open_transport", lambda *_: GoldenDevice(other))
+    monkeypatch.setattr("solsa.host.device.open_transport", lambda *_, **__: GoldenDevice(other))
     line = bad("learn", toy, "--device", "/dev/ttyUSB0")
     assert line.startswith(f"device /dev/ttyUSB0 holds configuration {other.config_hash}, this run needs ")
 
@@ -299,7 +320,10 @@ def test_info(tmp_path: Path) -> None:
     assert content["synapses"] == 12 * 64 + 64 * 9
     assert content["lanes"] == 8
     assert content["state_bits"] == sum(content["state_bits_by_quantity"].values()) < content["bptt_bits"]
-    assert {"cycles_inference_step", "cycles_learning_step"} <= set(content)
+    for kind in ("inference", "learning", "scheduled"):
+        assert 0 < content[f"cycles_{kind}_step"] <= content[f"bound_{kind}_step"]
+        assert f"{content[f'cycles_{kind}_step']:,}" in text
+    assert f"{content['state_bits']:,}" in text
     assert "1,344" in text
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import tty
 from collections.abc import Callable, Collection, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cobs import cobs
+from toy_data import toy_arrays
 
 from solsa.contract import NetworkConfig, NeuronField, Parameters, Readout, Space, make_parameters, preset
 from solsa.contract.wire import NAK, Opcode, Reply, Status, pack_reply, unpack_request
@@ -297,6 +300,16 @@ def port() -> Iterator[str]:
 
 def test_the_same_over_a_serial_port(port: str) -> None:
     assert trained(SerialTransport(port, 115200))[0] == trained(GoldenDevice(TINY))[0]
+
+
+def test_the_program_refuses_a_board_of_another_configuration(port: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "toy.npz", **toy_arrays())
+    solsa = Path(sys.executable).with_name("solsa")
+    done = subprocess.run([solsa, "learn", tmp_path / "toy.npz", "--device", port], capture_output=True, text=True,
+                          timeout=60)  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"solsa: error: device {port} holds configuration {TINY.config_hash}, this run ")
 
 
 def test_a_port_has_one_user(port: str) -> None:

@@ -17,7 +17,7 @@ from solsa.contract import ConfigError, preset
 from solsa.host.data import Dataset, load_dataset
 from solsa.host.files import OutputError, check_file, make_folder, write_atomically
 from solsa.host.network import Network, NetworkError, weight_sha256
-from solsa.host.recipe import Recipe, initial_weights, recipe_for
+from solsa.host.recipe import RECIPES, Recipe, default_recipe, initial_weights, recipe_for
 from solsa.host.train import start_network
 
 CONFIG = preset("tiny").with_(layers=(3, 5, 2))
@@ -31,9 +31,9 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def network(dataset: Dataset) -> Network:
-    made = start_network(CONFIG, "3-5-2", Recipe(epochs=3), dataset, 7)
+    made = start_network(CONFIG, "3-5-2", default_recipe(CONFIG).with_(epochs=3), dataset, 7)
     made.epochs_done = 1
-    made.history.append({"epoch": 1, "train_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 1.5})
+    made.history.append({"epoch": 1, "online_accuracy": 0.5, "test_accuracy": 0.25, "seconds": 1.5})
     return made
 
 
@@ -158,33 +158,73 @@ def test_paths_are_checked_before_a_run(tmp_path: Path) -> None:
 
 
 # -- recipe -----------------------------------------------------------------------------------------------------------
-def test_start_weights_depend_on_the_seed_alone_and_have_the_scale() -> None:
-    config = preset("vowels")
-    first, again, other = (initial_weights(config, Recipe(weight_scale=(1.0, 0.5)), seed) for seed in (3, 3, 4))
+def test_start_weights_depend_on_the_seed_alone_and_have_the_spread() -> None:
+    config, recipe = preset("vowels"), RECIPES["JapaneseVowels"].with_(weight_sd=(0.2, 0.05))
+    first, again, other = (initial_weights(config, recipe, seed) for seed in (3, 3, 4))
     assert [w.tolist() for w in first] == [w.tolist() for w in again] != [w.tolist() for w in other]
-    for weights, scale, pres in zip(first, (1.0, 0.5), (12, 64), strict=True):
+    for weights, sd in zip(first, (0.2, 0.05), strict=True):
         real = weights / config.formats.weight.one
-        assert np.std(real) == pytest.approx(scale / np.sqrt(pres), rel=0.05)
-        assert abs(np.mean(real)) < 0.1 * scale / np.sqrt(pres)
-    assert first[0][0, :4].tolist() == [-3394, -2156, 2468, 673]  # stored: not to change with NumPy or the machine
+        assert np.std(real) == pytest.approx(sd, rel=0.05)
+        assert abs(np.mean(real)) < 0.1 * sd
+    assert first[0][0, :4].tolist() == [-2352, -1494, 1710, 466]  # stored: not to change with NumPy or the machine
 
 
 def test_a_recipe_fits_any_depth_and_number_of_groups() -> None:
-    recipe = Recipe(rates=(0.1, 0.2), a=(0.1, 0.2, 0.3, 0.4), lam=(0.1, 0.2, 0.3, 0.4))
+    rows = ((0.1, 0.2, 0.3, 0.4), (0.5, 0.6, 0.7, 0.8))
+    recipe = RECIPES["JapaneseVowels"].with_(rates=(0.1, 0.2), a=rows, lam=rows[::-1])
     for layers, groups in (((3, 2), 1), ((3, 4, 5, 2), 2), ((3, 4, 2), 8)):
         config = preset("tiny").with_(layers=layers, groups=groups)
-        parameters = recipe.parameters(config, recipe.schedule(config, 99), 2)
+        parameters = recipe.parameters(config, recipe.schedule(config, [99] * 3), 2)
         assert parameters.rate[-1] == recipe.parameters(preset("tiny"), (), 2).rate[-1]
         assert all(rate == parameters.rate[0] for rate in parameters.rate[:-1])
-        assert parameters.schedule == (1, 3, 5, 7, 9, 11, 13, 15)
-        assert len(set(parameters.a[0])) == min(groups, 4)
+        one = config.formats.adaptive.one
+        for layer in range(config.depth):
+            expected = rows[1 if layer == config.depth - 1 else 0]
+            assert len(set(parameters.a[layer])) == min(groups, 4)
+            assert {round(v / one, 4) for v in parameters.a[layer]} <= set(expected)
+            assert parameters.lam[layer][0] != parameters.a[layer][0]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "steps"),
+    [
+        ([26, 15, 7], (2, 5, 8, 11, 14, 17, 20, 23)),  # JapaneseVowels
+        ([100] * 4, (10, 21, 32, 43, 54, 65, 76, 87, 98)),
+        ([5], (0, 1, 2, 3, 4)),
+        ([900, 12, 12], tuple(range(3, 256, 4))),  # one long sample; the table ends at 256
+        ([1], (0,)),
+    ],
+)
+def test_the_schedule_follows_the_lengths(lengths: list[int], steps: tuple[int, ...]) -> None:
+    assert RECIPES["JapaneseVowels"].schedule(preset("vowels"), lengths) == steps
+
+
+def test_rates_fall_to_the_final_factor_and_stay_there() -> None:
+    config, recipe = preset("vowels"), RECIPES["JapaneseVowels"].with_(epochs=5, final=0.0625)
+    rates = [recipe.parameters(config, (), epoch).rate[0] for epoch in range(7)]
+    values = [mantissa * 2.0**-shift for mantissa, shift in rates]
+    assert [value / values[0] for value in values] == pytest.approx([1, 0.5, 0.25, 0.125, 0.0625, 0.0625, 0.0625], 1e-3)
+    assert recipe.with_(epochs=1).parameters(config, ()).rate == recipe.parameters(config, ()).rate
+
+
+@pytest.mark.parametrize("layers", [(1, 2), (3, 64, 2), (1000, 64, 32, 20)])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_the_default_recipe_fits_any_network(layers: tuple[int, ...], groups: int) -> None:
+    config = preset("vowels").with_(layers=layers, groups=groups, frame_bytes=2048)
+    recipe = default_recipe(config)
+    assert len(recipe.parameters(config, (), 0).a) == config.depth
+    weights = initial_weights(config, recipe, 0)
+    assert all(w.any() for w in weights)
 
 
 def test_a_recipe_in_json_and_by_data_set() -> None:
-    recipe = recipe_for("JapaneseVowels").with_(adapt_rates=(0.0, 0.5))
+    config = preset("vowels")
+    recipe = recipe_for("JapaneseVowels", config).with_(adapt_rates=(0.0, 0.5))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert recipe.adapts
     assert not recipe.with_(adapt_rates=(0.0, 0.0)).adapts
-    assert recipe_for("something") == Recipe()
+    assert recipe_for("something", config) == default_recipe(config)
     with pytest.raises(ConfigError, match="unknown key 'x'"):
         Recipe.from_dict({"x": 1})
+    with pytest.raises(ConfigError, match="recipe: .*missing"):
+        Recipe.from_dict({"theta": 1.0})

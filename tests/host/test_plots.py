@@ -40,7 +40,7 @@ def picture(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("epochs", [1, 2, 40])
 def test_the_learning_curve(tmp_path: Path, epochs: int) -> None:
-    history = [{"epoch": i + 1, "train_accuracy": 1 - 1 / (i + 2), "test_accuracy": 0.4} for i in range(epochs)]
+    history = [{"epoch": i + 1, "online_accuracy": 1 - 1 / (i + 2), "test_accuracy": 0.4} for i in range(epochs)]
     learning_curve(history, tmp_path / "a.png", "title")
     data = picture(tmp_path / "a.png")
     assert data.shape[:2] == (630, 1050)

@@ -1,0 +1,89 @@
+"""What the tools said: problems that a build must not pass over, utilisation, timing, the critical path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from .board import Family
+
+#: yosys folds a netlist to constants after this warning and still exits with 0.
+_CONFLICT = re.compile(r"^.*driver-driver conflict.*$", re.IGNORECASE | re.MULTILINE)
+_MAPPED = re.compile(
+    r"^(?:mapping memory (?P<name>\S+) via (?P<cell>\S+)|using FF mapping for memory (?P<ff>\S+))$", re.MULTILINE
+)
+_BANK = re.compile(r"\.lane\d+\.bank$")
+_ERROR = re.compile(r"^\s*(?:ERROR|FATAL|error)\b.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Result of place and route."""
+
+    clock_mhz: float
+    fmax_mhz: float
+
+
+def driver_conflict(yosys_log: str) -> str:
+    """First driver conflict in a yosys log, or an empty string."""
+    found = _CONFLICT.search(yosys_log)
+    return " ".join(found[0].split()) if found else ""
+
+
+def memory_cells(yosys_log: str) -> dict[str, str]:
+    """What every memory became: a block RAM, a LUT RAM, or ``FF``."""
+    return {m["name"] or m["ff"]: m["cell"] or "FF" for m in _MAPPED.finditer(yosys_log)}
+
+
+def lost_banks(yosys_log: str, family: Family, lanes: int) -> str:
+    """Why the banks of synapse words are not in block RAM, or an empty string."""
+    banks = {name: cell for name, cell in memory_cells(yosys_log).items() if _BANK.search(name)}
+    for name, cell in banks.items():
+        if cell not in family.block_cells:
+            return f"synapse words are not in block RAM: yosys made {cell} of {name}"
+    if len(banks) != lanes:
+        return f"synapse words are not in block RAM: yosys mapped {len(banks)} banks of {lanes}"
+    return ""
+
+
+def first_error(log: str) -> str:
+    """First error line of a tool, or an empty string."""
+    found = _ERROR.search(log)
+    return " ".join(found[0].split()) if found else ""
+
+
+def timing(report: dict[str, Any]) -> Timing:
+    """Slowest clock against its constraint, from nextpnr's report."""
+    clocks = report["fmax"].values()
+    if not clocks:
+        raise ValueError("nextpnr reports no clock")
+    worst = min(clocks, key=lambda clock: clock["achieved"] / clock["constraint"])
+    return Timing(clock_mhz=round(worst["constraint"], 2), fmax_mhz=round(worst["achieved"], 2))
+
+
+def utilization(report: dict[str, Any], family: Family) -> dict[str, int]:
+    """Cells used, by manifest field."""
+    return {field: int(report["utilization"][cell]["used"]) for field, cell in family.cells.items()}
+
+
+def critical_path(report: dict[str, Any]) -> str:
+    """Slowest path between registers, in the words of the source: start, end, and where the time goes."""
+    inside = [path for path in report["critical_paths"] if _edge(path["from"]) and path["from"] == path["to"]]
+    if not inside:
+        return ""
+    steps = max(inside, key=lambda path: sum(step["delay"] for step in path["path"]))["path"]
+    routing = sum(step["delay"] for step in steps if step["type"] == "routing")
+    total = sum(step["delay"] for step in steps)
+    luts = sum(step["type"] == "logic" for step in steps)
+    start, end = _words(steps[0]["from"]["cell"]), _words(steps[-1]["to"]["cell"])
+    return f"{start} to {end}: {total:.1f} ns, {routing:.1f} ns of it routing, {luts} cells"
+
+
+def _edge(clock: str) -> bool:
+    return clock.startswith(("posedge", "negedge"))
+
+
+def _words(cell: str) -> str:
+    """Name of a cell without what the tools appended to it."""
+    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\$(?!\d+\.)", cell.removeprefix("device."))[0]

@@ -1,0 +1,132 @@
+"""Clocks of a time step, predicted exactly from the configuration, and the bounds of the specification.
+
+The prediction follows the hardware slot by slot (stages: rtl/beat.py, rtl/neuron.py, rtl/error.py); a test compares it
+with the simulation clock for clock. Inference depends on activity; predicted is the step in which every input and every
+neuron is active, which is the slowest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import NetworkConfig, Readout
+from .formats import RECIPROCAL_BITS
+from .layout import Layout
+
+#: Shortest distance of two blocks' starts in trace and backward sweeps (rtl/sequencer.py).
+MIN_PERIOD = 6
+#: First slot of layer 0 after the clock that accepts the command; end of `busy` after the last neuron.
+_FIRST_SLOT, _END = 3, 1
+#: From a slot (c0): accumulators in the unload chain's first neuron stage N0; spike known to the sequencer (after N5).
+_SLOT_TO_N0, _N0_TO_KNOWN, _N0_TO_DONE = 10, 6, 9
+#: Error unit X0 to X6; slot of a backward sweep to X0 without the adder tree; write-back of an update slot.
+_ERROR, _BACKWARD, _DRAIN = 6, 9, 10
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clocks per time step, from the command to the end of ``busy``.
+
+    Attributes
+    ----------
+    inference_step : int
+        Learning off, every input and neuron active.
+    learning_step : int
+        Learning on, not scheduled.
+    scheduled_step : int
+        Learning on, weights updated, filter constants not.
+    adapting_step : int
+        Weights and filter constants updated.
+    """
+
+    inference_step: int
+    learning_step: int
+    scheduled_step: int
+    adapting_step: int
+
+
+def predicted_cycles(config: NetworkConfig) -> Cycles:
+    """Clocks of every kind of step."""
+    done = {learn: _forward(config, learn) for learn in (False, True)}
+    return Cycles(
+        inference_step=done[False] + _END,
+        learning_step=done[True] + _END,
+        scheduled_step=_scheduled(config, done[True], adapt=False) + _END,
+        adapting_step=_scheduled(config, done[True], adapt=True) + _END,
+    )
+
+
+def _forward(config: NetworkConfig, learn: bool) -> int:
+    """Clock at which the last neuron of the last layer is written (N9)."""
+    layout, lanes = Layout(config), config.lanes
+    known = [0] * config.inputs  # clock from which a slot of each pre may issue
+    clock = _FIRST_SLOT  # next slot at the earliest
+    chain_free, n0 = 0, 0
+    for layer in range(config.depth):
+        pres, posts, blocks = config.pre(layer), config.post(layer), layout.blocks(layer)
+        emitted: list[int] = []
+        block_start = -MIN_PERIOD
+        for block in range(blocks):
+            here = min(lanes, posts - block * lanes)
+            if learn:
+                clock = max(clock, block_start + MIN_PERIOD)
+            for pre in range(pres):
+                if block == 0:
+                    clock = max(clock, known[pre])
+                if pre == pres - 1:
+                    clock = max(clock, chain_free)
+                if pre == 0:
+                    block_start = clock
+                clock += 1
+            last = clock - 1
+            chain_free = last + here
+            n0 = last + _SLOT_TO_N0
+            emitted += [n0 + i + _N0_TO_KNOWN for i in range(here)]
+        known = emitted
+        n0 += min(lanes, posts - (blocks - 1) * lanes) - 1
+        clock += 1  # the next layer's sweep is started in the clock after the last slot
+    return n0 + _N0_TO_DONE
+
+
+def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
+    layout, outputs = Layout(config), config.outputs
+    tree = config.lanes.bit_length() - 1
+    if config.readout is Readout.MEMBRANE:
+        # two walks over the readout around one division
+        error = done + 2 * outputs + RECIPROCAL_BITS + 11 + _ERROR
+    else:
+        error = done + outputs + _ERROR
+    for layer in range(config.depth - 1, 0, -1):
+        start = error + 1 + (3 * config.used_groups(layer) if adapt else 0)
+        pres = config.pre(layer)
+        error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres + _BACKWARD + tree + _ERROR
+    adapted = error + 1 + (3 * config.used_groups(0) if adapt else 0)
+    last_slot = error + sum(layout.blocks(i) * config.pre(i) + 1 for i in range(config.depth))
+    return max(last_slot + _DRAIN, adapted)
+
+
+# -- bounds of SPEC section 4 -----------------------------------------------------------------------------------------
+def inference_bound(config: NetworkConfig, active: list[int] | None = None) -> int:
+    """Clocks that an inference step may take; ``active`` counts the active pre-synaptic signals of every layer."""
+    layout = Layout(config)
+    counts = active or [config.pre(i) for i in range(config.depth)]
+    work = sum(max(layout.blocks(i) * counts[i], config.post(i)) for i in range(config.depth))
+    return int(1.10 * work + 16 * config.depth + 32)
+
+
+def trace_bound(config: NetworkConfig) -> int:
+    """Clocks that a learning step may take."""
+    return int(1.10 * sum(_sweeps(config)) + 24 * config.depth + 32)
+
+
+def scheduled_bound(config: NetworkConfig) -> int:
+    """Clocks that a scheduled step may take: two trace steps, the backward pass of layers >= 2, the softmax."""
+    layout = Layout(config)
+    backward = sum(layout.blocks(i) * config.pre(i) for i in range(1, config.depth))
+    softmax = 2 * config.outputs + RECIPROCAL_BITS + 11 if config.readout is Readout.MEMBRANE else 0
+    return 2 * trace_bound(config) + backward + softmax
+
+
+def _sweeps(config: NetworkConfig) -> list[int]:
+    layout = Layout(config)
+    return [max(layout.blocks(i) * config.pre(i), config.post(i)) for i in range(config.depth)]

@@ -1,0 +1,117 @@
+"""Planted bugs: the RTL with one line changed, to see the checkers catch it.
+
+A bug is a replacement of text in one file of rtl/. The changed package is written to a temporary folder and imported
+under a name of its own, so the real package stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from solsa.contract import ConfigError
+
+RTL = Path(__file__).resolve().parent.parent / "rtl"
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug.
+
+    Attributes
+    ----------
+    file : str
+        File in rtl/.
+    old, new : str
+        Text that occurs exactly once, and what takes its place.
+    about : str
+        What is wrong then.
+    """
+
+    file: str
+    old: str
+    new: str
+    about: str
+
+
+BUGS: dict[str, Bug] = {
+    "trace-floor": Bug(
+        "lane.py", "toward_zero_bits(product_a, decay.shift)", "C(0, decay.shift)",
+        "eps decays with floor instead of toward zero",
+    ),
+    "weight-wraps": Bug(
+        "lane.py", "saturate(weight4 - (total >> step.shift), f.weight)", "weight4 - (total >> step.shift)",
+        "weights wrap around instead of saturating",
+    ),
+    "random-tap": Bug(
+        "random.py", "b = a ^ (a >> right)", "b = a ^ (a >> (right + 1))",
+        "the random generator has a wrong tap",
+    ),
+    "lane-swap": Bug(
+        "lanes.py", "error_write & (error_lane == p)", "error_write & (error_lane == (p ^ 1))",
+        "delta reaches the neighbouring lane",
+    ),
+    "stale-filter": Bug(
+        "presynaptic.py", "with m.If(first_visit[3]):", "with m.If(first_visit[3] & beats[3].compute & ~beats[3].last):",
+        "F of the last pre-synaptic signal does not advance",
+    ),
+    "reset-early": Bug(
+        "neuron.py", "reset1.eq(Mux(old.spike & ~zero_neuron, -rho0, 0))", "reset1.eq(Mux(old.spike, -rho0, 0))",
+        "the soft reset survives a sample reset",
+    ),
+    "schedule-late": Bug(
+        "control.py", "m.d.comb += read.addr.eq(self.step)", "m.d.comb += read.addr.eq(self.step + 1)",
+        "the schedule is one step late",
+    ),
+    "new-weights-backward": Bug(
+        "backward.py", "Mux(beats[1].block == 0, half, read.data)", "Mux(beats[1].first, half, read.data)",
+        "the backward pass mixes up its partial sums",
+    ),
+}  # fmt: skip
+
+
+def bug(name: str) -> Bug:
+    """Planted bug of a name; ConfigError with the known names for another."""
+    if name not in BUGS:
+        raise ConfigError(f"planted bug {name!r} is not known, allowed: {', '.join(BUGS)}")
+    return BUGS[name]
+
+
+def planted(change: Bug) -> ModuleType:
+    """The package ``rtl`` with a change, imported; its ``core`` and ``top`` modules are loaded.
+
+    Raises
+    ------
+    ValueError
+        If the text to replace does not occur exactly once.
+    """
+    text = (RTL / change.file).read_text()
+    if text.count(change.old) != 1:
+        raise ValueError(f"rtl/{change.file}: {change.old!r} occurs {text.count(change.old)} times, needed once")
+    name = "solsa_planted_" + variant(change)
+    if name in sys.modules:
+        return sys.modules[name]
+    folder = Path(tempfile.mkdtemp(prefix="solsa-planted-"))
+    for path in RTL.glob("*.py"):
+        source = path.read_text()
+        (folder / path.name).write_text(source.replace(change.old, change.new) if path.name == change.file else source)
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    assert spec is not None
+    assert spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[name] = package
+    spec.loader.exec_module(package)
+    for module in ("core", "top"):
+        importlib.import_module(f"{name}.{module}")
+    return package
+
+
+def variant(change: Bug) -> str:
+    """Short name of a change, for the cache of compiled libraries."""
+    return hashlib.sha256(repr(change).encode()).hexdigest()[:12]

