@@ -256,7 +256,7 @@ def _run(
     board: Board, config: NetworkConfig, divisor: int, seed: int, work: Path, environment: dict[str, str], target: Path
 ) -> None:
     """Elaborate and run the tools in ``work``; BuildError with the first error line if one fails."""
-    options = f"--report report.json --seed {seed} --timing-allow-fail"
+    options = f"--report report.json --detailed-timing-report --seed {seed} --timing-allow-fail"
     plan = board.platform().build(
         board.top(config, divisor), name=_TOP, do_build=False, do_program=False, nextpnr_opts=options
     )

@@ -68,22 +68,35 @@ def utilization(report: dict[str, Any], family: Family) -> dict[str, int]:
 
 
 def critical_path(report: dict[str, Any]) -> str:
-    """Slowest path between registers, in the words of the source: start, end, and where the time goes."""
+    """Slowest path between registers, in the words of the source: start, end, where the time goes, lines on the way."""
     inside = [path for path in report["critical_paths"] if _edge(path["from"]) and path["from"] == path["to"]]
     if not inside:
         return ""
-    steps = max(inside, key=lambda path: sum(step["delay"] for step in path["path"]))["path"]
+    steps = max(inside, key=_length)["path"]
     routing = sum(step["delay"] for step in steps if step["type"] == "routing")
-    total = sum(step["delay"] for step in steps)
-    luts = sum(step["type"] == "logic" for step in steps)
-    start, end = _words(steps[0]["from"]["cell"]), _words(steps[-1]["to"]["cell"])
-    return f"{start} to {end}: {total:.1f} ns, {routing:.1f} ns of it routing, {luts} cells"
+    lines: list[str] = []
+    for step in steps:
+        lines += [line for source in step.get("sources", []) if (line := _line(source)) and line not in lines]
+    text = f"{_words(steps[0]['from']['cell'])} to {_words(steps[-1]['to']['cell'])}: "
+    text += f"{sum(step['delay'] for step in steps):.1f} ns, {routing:.1f} ns of it routing"
+    return f"{text}, through {', '.join(lines)}" if lines else text
+
+
+def _length(path: dict[str, Any]) -> float:
+    return sum(step["delay"] for step in path["path"])
 
 
 def _edge(clock: str) -> bool:
     return clock.startswith(("posedge", "negedge"))
 
 
+def _line(source: str) -> str:
+    """``rtl/adapt.py:75`` of a source reference inside the design, else an empty string."""
+    found = re.search(r"(?:^|/)((?:rtl|boards)/\w+\.py:\d+)", source)
+    return found[1] if found else ""
+
+
 def _words(cell: str) -> str:
-    """Name of a cell without what the tools appended to it."""
-    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\$(?!\d+\.)", cell.removeprefix("device."))[0]
+    """Name of a register or memory, without what the tools appended and without unnamed signals."""
+    name = cell.removeprefix("device.")
+    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\.\$|\.\d+\.\d+$", name)[0]

@@ -100,7 +100,8 @@ def read_ts(path: Path) -> Split:
     try:
         values, found, header = load_from_ts_file(str(path), return_meta_data=True, encoding="utf-8-sig")
     except (OSError, ValueError, TypeError, LookupError) as error:
-        reason = re.sub(r"^Error loading <.*?>\. ", "", " ".join(str(error).split()))
+        text = re.sub(r"^Error loading <.*?>\. ", "", " ".join(str(error).split()))
+        reason = " ".join(re.split(r"(?<=\.) ", text)[:2])  # what follows explains the format at length
         raise DataError(f"{path}: not a .ts file that aeon reads ({reason})") from None
     labels = [str(label).strip().lower() for label in found]  # aeon writes the letters nan in a label as NaN
     classes = tuple(header["class_values"])

@@ -58,7 +58,7 @@ class Recipe:
     final: float = 0.15
     a_max: float = 1.0 - 2.0**-12
     updates: int = 9
-    epochs: int = 20
+    epochs: int = 12
 
     def schedule(self, config: NetworkConfig, lengths: Sequence[int]) -> tuple[int, ...]:
         """Scheduled steps for samples of these lengths; the median sample has at least three if it has the steps."""

@@ -216,14 +216,14 @@ def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epoch
 def _show_result(result: LearnResult, network: Network, options: LearnOptions, console: Console) -> None:
     rows: list[tuple[str, object]] = [
         ("test accuracy", f"{result.test_accuracy:.4f} after {result.epochs} epochs"),
-        ("training accuracy", f"{result.train_accuracy:.4f} without learning"),
+        ("train accuracy", f"{result.train_accuracy:.4f} without learning"),
         ("time", f"{result.wall_seconds:.1f} s for {result.steps:,} steps"),
         ("clocks", result.device_cycles and f"{result.device_cycles:,}"),
-        (f"sha256 {result.device}", result.weight_sha256),
+        ("device sha256", result.weight_sha256),
     ]
     if result.golden_sha256 is not None:
         words = network.config.synapses + sum(len(row) for row in network.constants)
-        rows.append(("sha256 golden", result.golden_sha256))
+        rows.append(("golden sha256", result.golden_sha256))
         if result.golden_equal:
             rows.append(("equal", f"all {words:,} weights and filter constants, and the accuracy of every epoch"))
     if options.out:

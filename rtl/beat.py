@@ -17,14 +17,16 @@ Stages, one clock each, named in all files of this folder::
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import bits_for
 
 from solsa.contract import Layout, NetworkConfig
 
+from .arith import shape_of
 
-class Mode(enum.Enum, shape=3):
+
+class Mode(enum.Enum, shape=3):  # type: ignore[call-arg]
     """What a sweep does with a synapse word."""
 
     #: Inference: only active inputs, nothing written.
@@ -112,8 +114,6 @@ class Geometry:
     def neuron_layout(self) -> data.StructLayout:
         """Memory word of a neuron."""
         f = self.config.formats
-        from .arith import shape_of  # noqa: PLC0415 - arith does not need this module; avoids a cycle in typing
-
         return data.StructLayout(
             {
                 "current": shape_of(f.current),
@@ -127,6 +127,6 @@ class Geometry:
         )
 
 
-def is_learning_forward(mode: Mode) -> Const:
+def sums_currents(mode: Value) -> Value:
     """Whether a mode sums synaptic currents."""
     return (mode == Mode.FORWARD) | (mode == Mode.TRACE)

@@ -10,7 +10,7 @@ from solsa.contract import NetworkConfig
 from solsa.contract.random import POST_HASH, POST_HASH_BITS
 
 from .arith import by_index, delayed, shape_of
-from .beat import Geometry, Mode, is_learning_forward
+from .beat import Geometry, Mode, sums_currents
 from .lane import Lane, LaneControl
 
 
@@ -138,7 +138,7 @@ class Lanes(wiring.Component):
         lanes = []
         load, load_word = Signal(), Signal()
         m.d.comb += [
-            load.eq(beats[6].valid & beats[6].last & is_learning_forward(beats[6].mode)),
+            load.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
             load_word.eq(beats[6].valid & control4.read),
         ]
         for p in range(config.lanes):

@@ -106,7 +106,7 @@ class RegisterFile(wiring.Component):
             for k in range(groups):
                 sources[a_address(i, k)] = self.a[i * groups + k]
                 sources[lam_address(i, k)] = self.lam[i * groups + k]
-        elsewhere = {Register.RNG: self.rng_write}
+        elsewhere: dict[int, Value] = {Register.RNG: self.rng_write}
         for i in range(depth):
             for k in range(groups):
                 elsewhere[a_address(i, k)] = self.a_write

@@ -15,7 +15,7 @@ from amaranth.utils import bits_for
 from solsa.contract import NetworkConfig
 
 from .arith import by_index
-from .beat import Geometry, Mode, is_learning_forward
+from .beat import Geometry, Mode, sums_currents
 
 #: Shortest distance of two blocks that read what the block before wrote: F (read R0, written R4) and the error sums.
 MIN_PERIOD = 6
@@ -66,7 +66,7 @@ class Sequencer(wiring.Component):
         chasing, below, forward = Signal(), Signal(), Signal()
         m.d.comb += [
             forward.eq(mode == Mode.FORWARD),
-            chasing.eq(is_learning_forward(mode) & (layer != 0) & (block == 0)),
+            chasing.eq(sums_currents(mode) & (layer != 0) & (block == 0)),
             below.eq(self.emitted_valid & (self.emitted_layer + 1 == layer)),
         ]
         limit, closed = Signal(g.pre_bits), Signal()
@@ -91,7 +91,7 @@ class Sequencer(wiring.Component):
             last.eq(closed & ((index + 1 == limit) | ~more)),
             last_block.eq(block == last_block_index),
             issue.eq(
-                running & (more | closed) & ~(last & (chain != 0) & is_learning_forward(mode))
+                running & (more | closed) & ~(last & (chain != 0) & sums_currents(mode))
                 & ~((index == 0) & (period_left != 0))
             ),
         ]  # fmt: skip
@@ -121,7 +121,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += [index.eq(0), block.eq(block + 1), base.eq(base + pres), running.eq(~last_block)]
                 with m.If(chasing & forward):
                     m.d.sync += known.eq(limit)
-                with m.If(is_learning_forward(mode)):
+                with m.If(sums_currents(mode)):
                     with m.If(last_block):
                         m.d.sync += chain.eq(ragged - 1)
                     with m.Else():

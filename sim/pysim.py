@@ -62,7 +62,8 @@ class PysimCore:
         o = self._observe
         self._events = Cat(o.trace | o.update, o.filter, o.neuron, o.error, o.score, o.adapt, o.step)
         #: the same events, in the order of sim/cpp/core.cpp
-        self._takers = (self._synapses, self._filters, self._neuron, self._error, self._score, self._constant, self._end)
+        self._takers = (self._synapses, self._filters, self._neuron, self._error, self._score, self._constant,
+                        self._end)  # fmt: skip
         f = config.formats
         self._neuron_formats = (f.current, f.membrane, _BIT, f.surrogate, f.gain, f.filter_trace, f.adapt_trace)
         self._records: list[tuple[int, int, int, int, int]] = []

@@ -104,13 +104,18 @@ def random_parameters(config: NetworkConfig, rng: np.random.Generator) -> Parame
         return tuple(tuple(int(v) for v in row) for row in rows)
 
     def rates() -> tuple[tuple[int, int], ...]:
-        return tuple((int(rng.integers(0, 1 << 16)), int(rng.integers(0, 20))) for _ in range(depth))
+        return tuple((int(rng.integers(0, 1 << 16)), int(rng.integers(4, 26))) for _ in range(depth))
+
+    def level(low: int) -> int:
+        """Mostly near 1.0, where neurons fire now and then and k keeps its sign; sometimes anywhere."""
+        if rng.random() < 0.2:
+            return int(rng.integers(low, f.threshold.max + 1))
+        return f.threshold.saturate(int(f.threshold.one * 2.0 ** rng.uniform(-4, 2)))
 
     low, high = sorted(int(v) for v in rng.integers(0, f.decay.max + 1, 2))
-    span = f.threshold.max
     return Parameters(
-        theta=tuple(int(v) for v in rng.integers(-span // 8, span + 1, depth)),
-        rho=tuple(int(v) for v in rng.integers(0, span + 1, depth)),
+        theta=tuple(level(f.threshold.min) for _ in range(depth)),
+        rho=tuple(level(0) for _ in range(depth)),
         lam=constants(f.decay.max),
         a=constants(f.adaptive.max),
         surrogate=tuple(int(v) for v in rng.integers(0, f.surrogate.max + 1, config.surrogate_entries)),
@@ -119,7 +124,7 @@ def random_parameters(config: NetworkConfig, rng: np.random.Generator) -> Parame
         adapt_rate=rates(),
         a_min=low,
         a_max=high,
-        schedule=tuple(int(v) for v in np.flatnonzero(rng.random(config.max_steps) < rng.choice([0.2, 0.5, 1.0]))),
+        schedule=tuple(int(v) for v in np.flatnonzero(rng.random(config.max_steps) < rng.choice([0.2, 0.5, 0.8]))),
         rng=int(rng.integers(1, 1 << 32)),
     )
 

@@ -38,7 +38,7 @@ class Case:
 
 
 def make_parameters(config: NetworkConfig, rng: np.random.Generator, *, extreme: bool = False) -> Parameters:
-    """Parameters that keep neurons firing now and then; ``extreme`` draws them from the whole range of the registers."""
+    """Parameters that keep neurons firing now and then; ``extreme`` draws from the whole range of the registers."""
     f, depth, groups = config.formats, config.depth, config.groups
 
     def table(low: int, high: int) -> tuple[tuple[int, ...], ...]:
@@ -93,8 +93,7 @@ def make_stimuli(
     Parameters
     ----------
     learn : str
-        One letter per step: ``L`` learns, ``.`` does not, capital letters aside ``R`` and ``r`` first reset the sample
-        and then do the one or the other.
+        One letter per step: ``L`` learns, ``.`` does not, ``R`` and ``r`` reset before the one and the other.
     """
     f, found = config.formats, []
     for letter in learn:

@@ -106,6 +106,7 @@ def test_words_lost_to_ragged_blocks_are_counted() -> None:
 
 def test_too_many_lanes_for_the_multipliers_are_refused_with_how_many_would_fit() -> None:
     config = NetworkConfig(layers=(12, 64, 9), lanes=128)
-    with pytest.raises(ConfigError, match=r"has 156 multipliers, enough for 64 lanes; 12-64-9 with 128 lanes needs 2\d\d"):
+    line = r"ulx3s_85f has 156 multipliers, enough for 64 lanes; 12-64-9 with 128 lanes needs 276"
+    with pytest.raises(ConfigError, match=line):
         check_fit(config, ULX3S_85F)
     check_fit(config.with_(lanes=64), ULX3S_85F)

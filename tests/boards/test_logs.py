@@ -42,7 +42,7 @@ def test_a_driver_conflict_is_found(before: str) -> None:
 def test_a_missed_clock_is_told_with_the_path() -> None:
     assert problem(achieved=24.87) == (
         "timing missed: 24.87 MHz reached, 25 MHz needed; "
-        "core.lanes.lane0.bank to core.lanes.lane0.a_left: 11.1 ns, 5.0 ns of it routing, 1 cells"
+        "core.lanes.lane0.bank to core.lanes.lane0.a_left: 11.1 ns, 5.0 ns of it routing, through rtl/lane.py:142"
     )
     assert problem(achieved=25.0) == ""
 
@@ -83,3 +83,15 @@ def test_utilization_by_manifest_field() -> None:
 def test_first_error_of_a_log() -> None:
     assert logs.first_error("Info: a\nERROR: no place for\nERROR: b\n") == "ERROR: no place for"
     assert logs.first_error("Info: ERRORs 0\n") == ""
+
+
+def test_an_unnamed_signal_is_named_by_its_unit() -> None:
+    plain = report()
+    path = plain["critical_paths"][1]["path"]
+    path[0]["from"]["cell"] = "device.core.adapt.$signal_TRELLIS_FF_Q_1"
+    path[-1]["to"]["cell"] = "device.core.neurons.a[3]_TRELLIS_FF_Q"
+    assert logs.critical_path(plain).startswith("core.adapt to core.neurons.a[3]: ")
+
+
+def test_a_design_without_registers_has_no_critical_path() -> None:
+    assert logs.critical_path({"critical_paths": []}) == ""

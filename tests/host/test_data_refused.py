@@ -72,7 +72,7 @@ BAD_TS = {
     "infinite": (("-1,-2.5", "-1,-inf"), "sample 1, channel 0, step 1: -inf in the data; allowed are finite values"),
     "overflow": (("-1,-2.5", "-1,1e999"), "sample 1, channel 0, step 1: inf in the data"),
     "ragged sample": (("4,5,6", "4,5"), "aeon reads (Channel 1 in case 1 has a different number of observations to"),
-    "ragged set": (("equalLength false", "equalLength true"), "aeon reads (Channel 0 in case 2 has a different number"),
+    "ragged set": (("equalLength false", "equalLength true"), "Saw 3 in the first channel but 2 in the channel 0.)"),
     "ragged channels": (("0,1e-3:down", "down"), "aeon reads (Inconsistent number of dimensions in case 2. Expecting"),
     "two channels declared as one": (("@univariate false", ""), "aeon reads (Seen 2 in case 2.Expecting univariate"),
     "empty sample": (("1,2,3:4,5,6:up", "::up"), "aeon reads (could not convert string to float: '')"),

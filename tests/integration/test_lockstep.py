@@ -18,8 +18,7 @@ from solsa.sim.pysim import PysimCore
 from solsa.sim.records import CoreBackend, HangError, Kind, Records
 
 TINY = preset("tiny")
-#: Two samples with learning switched on late and off in between, one more reset without learning, and a sample that goes
-#: on where its predecessor ended ("L" without a reset before).
+#: See networks.make_stimuli: R and r reset the sample, capital letters learn.
 PATTERNS = {
     "learning": "RLLLLLRLLLLLL",
     "inference": "r....r...",
@@ -162,7 +161,8 @@ def test_every_word_can_be_read_back(seed: int) -> None:
         for group in range(config.used_groups(i)):
             for pre in range(config.pre(i)):
                 bank, address = layout.filter_address(i, pre, group)
-                assert _signed(backend.read(Space.FILTER, address * layout.filter_banks + bank)) == layer.filter[group, pre]
+                word = backend.read(Space.FILTER, address * layout.filter_banks + bank)
+                assert _signed(word) == layer.filter[group, pre]
     scores = [_signed(backend.read(Space.SCORE, i)) for i in range(config.outputs)]
     assert scores == golden.state.score.tolist()
     assert backend.read(Space.REGISTER, Register.STEP) == golden.state.step
