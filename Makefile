@@ -19,7 +19,7 @@ export YOWASP_CACHE_DIR := $(CURDIR)/.cache/yowasp
 export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock clean distclean venv
+.PHONY: help demo test lint lock clean distclean venv results bench-ulx3s docs-generated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -30,6 +30,22 @@ demo: $(STAMP) ## learn JapaneseVowels on the simulated device and compare every
 
 test: $(STAMP) ## all tests except those that need a board
 	$(PYTEST) $(ARGS)
+
+results: $(STAMP) ## measure what README and docs state, on this machine (about 8 minutes), into docs/results
+	@mkdir -p docs/results
+	for seed in 0 1 2; do $(BIN)/solsa learn JapaneseVowels --device golden --seed $$seed \
+	  --json docs/results/learn-vowels-golden-$$seed.json || exit 1; done
+	$(BIN)/solsa learn JapaneseVowels --device sim --seed 0 --json docs/results/learn-vowels-sim-0.json
+	$(BIN)/solsa verify --random 20 --seed 1 --json docs/results/verify-20.json
+	$(BIN)/solsa info --preset vowels --json docs/results/info-vowels.json
+	$(BIN)/python docs/generate.py
+
+docs-generated: $(STAMP) ## write the generated pages and the README's status table
+	$(BIN)/python docs/generate.py
+
+bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards
+	@mkdir -p docs/results/boards
+	$(BIN)/solsa build ulx3s_85f --preset vowels --json docs/results/boards/ulx3s_85f-vowels.json
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -112,6 +112,9 @@ def verify_command(
         int | None, typer.Option(metavar="N", min=0, help="Random networks (10, or 0 with a preset).")
     ] = None,
     seed: SeedOption = 0,
+    plant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Plant a bug into the RTL first, to see it caught; ? lists them.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Run RTL and golden model in lockstep and compare every state word.
@@ -126,7 +129,7 @@ def verify_command(
     count = random if random is not None else 10 if preset is None else 0
     console = _console()
     with Bar(console, max(1, count)) as bar:
-        result: dict[str, Any] = run_verify(preset, count, seed, lambda state: _show_verify(bar, state))
+        result: dict[str, Any] = run_verify(preset, count, seed, lambda state: _show_verify(bar, state), plant=plant)
     table(console, [(key.replace("_", " "), value) for key, value in result.items() if not isinstance(value, dict)])
     if json:
         write_json(json, result)

@@ -51,6 +51,8 @@ class OneLineErrors(TyperGroup):
             if not hasattr(error, "format_message"):
                 raise
             stop(error.format_message(), WRONG_USE)
+        if status == INTERRUPTED:  # newer typers answer an interrupt with this status and no word
+            stop("interrupted", INTERRUPTED)
         sys.exit(status if isinstance(status, int) else 0)
 
 

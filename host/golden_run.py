@@ -35,6 +35,11 @@ class GoldenRun:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid or 0
+
     def __enter__(self) -> Self:
         return self
 

@@ -264,7 +264,7 @@ def test_an_interrupt_is_one_line(toy: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "learn", interrupted)
-    assert solsa("learn", toy, "--epochs", 1).exit_code == 130
+    assert bad("learn", toy, "--epochs", 1, status=130) == "interrupted"
 
 
 # -- verify, build, info ----------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 from solsa.contract import preset
 from solsa.host.data import Dataset, load_dataset
 from solsa.host.device import Device
+from solsa.host.errors import RunFailed
+from solsa.host.golden_run import GoldenRun
 from solsa.host.network import Network, NetworkError
 from solsa.host.recipe import RECIPES, default_recipe
 from solsa.host.train import LearnResult, Progress, evaluate, first_difference, learn, quantise, start_network
@@ -118,6 +122,23 @@ def test_other_data_is_refused(dataset: Dataset) -> None:
     wide = Dataset(**{**dataset.__dict__, "train": [np.hstack([s, s]) for s in dataset.train]})
     with Device.open("golden", CONFIG) as device, pytest.raises(NetworkError, match="4 channels"):
         learn(device, network, wide, 1)
+
+
+def test_the_golden_run_is_the_same_training_in_another_process(dataset: Dataset) -> None:
+    network = start(dataset)
+    with GoldenRun(network, dataset, 3) as golden:
+        train(network, dataset, 3)
+        assert first_difference(network, golden.result(), "here") is None
+
+
+def test_a_golden_run_that_fails_says_why(dataset: Dataset) -> None:
+    wide = Dataset(**{**dataset.__dict__, "train": [np.hstack([s, s]) for s in dataset.train]})
+    with GoldenRun(start(dataset), wide, 1) as golden, pytest.raises(RunFailed, match="failed: NetworkError: .* 4 "):
+        golden.result()
+    with GoldenRun(start(dataset), dataset, 1000) as golden:
+        os.kill(golden.pid, signal.SIGKILL)
+        with pytest.raises(RunFailed, match="process ended with status -9"):
+            golden.result()
 
 
 @pytest.mark.slow
