@@ -148,6 +148,7 @@ def build_board(
             updates_per_second=updates,
             updates_per_second_per_lut=round(updates / max(1, cells["lut"])),
             critical_path=logs.critical_path(report),
+            slowest=logs.slowest(report),
             seed=seed,
             baud=baud,
             versions=used,

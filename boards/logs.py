@@ -82,6 +82,21 @@ def critical_path(report: dict[str, Any]) -> str:
     return f"{text}, through {', '.join(lines)}" if lines else text
 
 
+def slowest(report: dict[str, Any], count: int = 5) -> dict[str, float]:
+    """Registers whose inputs arrive last, with nanoseconds: what limits the clock next, once the slowest is cured.
+
+    Bits of a register and its copies in other lanes count once.
+    """
+    ends: dict[str, float] = {}
+    for net in report.get("detailed_net_timings", ()):
+        for end in net["endpoints"]:
+            if end["event"].startswith(("posedge", "negedge")):
+                name = re.sub(r"\d+", "#", _words(end["cell"]))
+                ends[name] = max(ends.get(name, 0.0), *end["delay"])
+    worst = sorted(ends, key=lambda name: -ends[name])[:count]
+    return {name: round(ends[name], 1) for name in worst}
+
+
 def _length(path: dict[str, Any]) -> float:
     return sum(step["delay"] for step in path["path"])
 
@@ -98,5 +113,5 @@ def _line(source: str) -> str:
 
 def _words(cell: str) -> str:
     """Name of a register or memory, without what the tools appended and without unnamed signals."""
-    name = cell.removeprefix("device.")
-    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\.\$|\.\d+\.\d+$", name)[0]
+    name = re.sub(r"\$\d+", "", cell.removeprefix("device."))
+    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\.\$|\.\d+\.\d+(?:\$|$)", name)[0]

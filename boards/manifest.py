@@ -30,6 +30,8 @@ class Manifest:
         Synapse states advanced at ``clock_mhz``: one per lane and clock during a sweep.
     updates_per_second_per_lut : int
         The same for each of the design's LUTs.
+    slowest : dict
+        Registers whose inputs arrive last, in nanoseconds.
     seed : int
         Of nextpnr.
     baud : int
@@ -59,6 +61,7 @@ class Manifest:
     updates_per_second: int
     updates_per_second_per_lut: int
     critical_path: str
+    slowest: dict[str, float]
     seed: int
     baud: int
     versions: dict[str, str]

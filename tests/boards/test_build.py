@@ -90,7 +90,7 @@ def leftovers() -> list[str]:
 def test_bitstream_and_manifest_with_every_field(tools: Tools) -> None:
     result = build_board("ulx3s_85f", "tiny")
     config = preset("tiny")
-    assert set(WANTED.split()) | {"problem", "baud", "critical_path"} == set(result)
+    assert set(WANTED.split()) | {"problem", "baud", "critical_path", "slowest"} == set(result)
     assert {field.name for field in fields(Manifest)} == set(result)
     assert result["problem"] == ""
     assert (result["board"], result["device"], result["preset"]) == ("ulx3s_85f", "LFE5U-85F-6BG381C", "tiny")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from planted import CONFLICT, report
 
@@ -95,3 +97,20 @@ def test_an_unnamed_signal_is_named_by_its_unit() -> None:
 
 def test_a_design_without_registers_has_no_critical_path() -> None:
     assert logs.critical_path({"critical_paths": []}) == ""
+
+
+def test_the_registers_that_come_next() -> None:
+    def net(cell: str, *delay: float, event: str = "posedge clk") -> dict[str, Any]:
+        return {"endpoints": [{"cell": cell, "delay": list(delay), "event": event, "port": "DI"}]}
+
+    timings = [
+        net("device.core.adapt.gradient_TRELLIS_FF_Q", 13.8, 14.92),
+        net("device.core.adapt.gradient_TRELLIS_FF_Q_3", 15.0),
+        net("device.core.lanes.lane0.total_TRELLIS_FF_Q_9", 9.0),
+        net("device.core.lanes.lane5.total_TRELLIS_FF_Q_9", 9.31),
+        net("led.buf.buf0", 30.0, event="async"),
+        net("device.core.neurons.index6_TRELLIS_FF_Q", 3.0),
+    ]
+    found = logs.slowest({"detailed_net_timings": timings}, 2)
+    assert found == {"core.adapt.gradient": 15.0, "core.lanes.lane#.total": 9.3}
+    assert logs.slowest({}) == {}

@@ -161,7 +161,6 @@ STORED = {"tiny": "1fb683aa", "vowels": "7c9cc34d"}
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),
         ({"formats": {"weights": {"width": 16, "frac": 13}}}, "configuration: "),
-        ({"formats": 3}, "configuration: "),
         ({"lanes": 3}, "3 lanes"),
         ({"lanes": None}, "None lanes"),
     ],

@@ -26,7 +26,7 @@ from solsa.rtl.presynaptic import Presynaptic
 from solsa.sim.lockstep import Lockstep, Mismatch
 from solsa.sim.pysim import PysimCore
 
-CONFIG = preset("tiny")
+CONFIG = preset("tiny").with_(surrogate_entries=16)  # fewer words to load
 LEARN = "RLLLLLLLr..RLLLLLL"
 Plant = Callable[[], AbstractContextManager[object]]
 
