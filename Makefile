@@ -49,6 +49,7 @@ bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); th
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 venv: $(STAMP) ## only make .venv

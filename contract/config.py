@@ -100,7 +100,7 @@ class NetworkConfig:
             found.append(f"a softmax over {self.layers[-1]} classes, allowed up to 255")
         return found + self.formats.problems()
 
-    # -- geometry ---------------------------------------------------------------------------------------------------
+    # -- geometry ----------------------------------------------------------------------------------------------------
     @property
     def depth(self) -> int:
         """Number of layers of synapses."""
@@ -142,7 +142,7 @@ class NetworkConfig:
         """Groups that have at least one post in this layer."""
         return min(self.groups, self.post(layer))
 
-    # -- identity ---------------------------------------------------------------------------------------------------
+    # -- identity ----------------------------------------------------------------------------------------------------
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
         plain = asdict(self)

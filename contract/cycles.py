@@ -105,7 +105,7 @@ def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
     return max(last_slot + _DRAIN, adapted)
 
 
-# -- bounds of SPEC section 4 -----------------------------------------------------------------------------------------
+# -- bounds of SPEC section 4 ----------------------------------------------------------------------------------------
 def inference_bound(config: NetworkConfig, active: list[int] | None = None) -> int:
     """Clocks that an inference step may take; ``active`` counts the active pre-synaptic signals of every layer."""
     layout = Layout(config)

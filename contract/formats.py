@@ -202,7 +202,7 @@ class Formats:
 
     def operations(self) -> dict[str, Operation]:
         """Every place where bits are dropped, by name."""
-        w, t, x, c, m = self.weight, self.trace, self.input, self.current, self.membrane
+        w, t, x, c = self.weight, self.trace, self.input, self.current
         k, d, g, th = self.gain, self.delta, self.rate_step, self.threshold
         j, a = self.filter_trace, self.adapt_trace
         sat, none = Overflow.SATURATE, Overflow.NONE

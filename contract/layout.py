@@ -62,7 +62,7 @@ class Layout:
         """Neurons of all layers."""
         return sum(self.config.post(i) for i in range(self.config.depth))
 
-    # -- filter memory ----------------------------------------------------------------------------------------------
+    # -- filter memory -----------------------------------------------------------------------------------------------
     @property
     def filter_banks(self) -> int:
         """Filter words read per clock: min(P, G)."""
@@ -88,7 +88,7 @@ class Layout:
         block, lane = divmod(post, self.config.lanes)
         return lane, self.synapse_base[layer] + block * self.config.pre(layer) + pre
 
-    # -- memory the state takes ---------------------------------------------------------------------------------------
+    # -- memory the state takes --------------------------------------------------------------------------------------
     def state_bits(self) -> dict[str, int]:
         """Bits of learning and inference state, by quantity (exact; schedule and tables not counted)."""
         f, c = self.config.formats, self.config

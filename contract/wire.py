@@ -7,8 +7,8 @@ A frame is COBS-encoded and ends with a zero byte. Its body is::
 
 Rules of the device, in the order in which they are checked:
 
-1. Two delimiters in a row are ignored. A frame that is too short, too long for the device, or whose CRC is wrong is answered
-   with ``NAK`` (sequence 0, opcode 0, BAD_CRC); nothing else changes, the stored reply included.
+1. Two delimiters in a row are ignored. A frame that is too short, too long for the device, or whose CRC is wrong is
+   answered with ``NAK`` (sequence 0, opcode 0, BAD_CRC); nothing else changes, the stored reply included.
 2. A request whose sequence number is not 0 and equals that of the last request is not executed again: the stored
    reply is sent once more. Sequence number 0 starts a session and always executes.
 3. Unknown opcode: BAD_OPCODE. Wrong payload length, or a count of words that is 0 or more than fits a reply:

@@ -54,7 +54,8 @@ def registers() -> str:
     lines += [f"| {x.name} | 0x{x.value:03x} |" for x in Register]
     lines += ["", f"Layer l's window begins at LAYER + {LAYER_WINDOW}*l: "]
     lines[-1] += ", ".join(f"+{x.value} {x.name}" for x in LayerRegister) + "."
-    lines += ["", "Of `vowels`:", "", "| address | name | bits | access | reset | allowed |", "|---|---|---|---|---|---|"]
+    lines += ["", "Of `vowels`:", ""]
+    lines += ["| address | name | bits | access | reset | allowed |", "|---|---|---|---|---|---|"]
     for entry in register_map(config).values():
         access = "rw" if entry.writable else "ro"
         allowed = f"{entry.low} to {entry.high}" if entry.writable else ""

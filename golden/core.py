@@ -124,7 +124,7 @@ class GoldenCore:
         s = self.state
         return StepTrace(step, learned, updated, [x.copy() for x in s.layers], s.score.copy(), s.rng, s.updates)
 
-    # -- one layer forward ------------------------------------------------------------------------------------------
+    # -- one layer forward -------------------------------------------------------------------------------------------
     def _forward(self, index: int, signals: Ints, learn: bool) -> None:
         f, ops, p, s = self.config.formats, self._ops, self.parameters, self.state
         layer, group = s.layers[index], self._groups[index]
@@ -178,7 +178,7 @@ class GoldenCore:
         old = drop(layer.gain * layer.adapt_trace, ops["adapt_trace_decay"].shift, zero)
         layer.adapt_trace = saturate(old + (layer.filter_trace >> ops["adapt_trace_in"].shift), f.adapt_trace)
 
-    # -- errors and updates -----------------------------------------------------------------------------------------
+    # -- errors and updates ------------------------------------------------------------------------------------------
     def _readout_error(self, label: int, target: Ints | None) -> Ints:
         """delta of the last layer, format ``delta``."""
         f, layer = self.config.formats, self.state.layers[-1]

@@ -132,5 +132,3 @@ class CoreState:
 def posts_of_group(config: NetworkConfig, layer: int) -> Ints:
     """Group of every post, shape [M]."""
     return np.arange(config.post(layer), dtype=np.int64) % config.groups
-
-

@@ -89,9 +89,7 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
     return result
 
 
-def run_eval(
-    file: Path, data: str, device_name: str, baud: int, json: Path | None, console: Console
-) -> dict[str, Any]:
+def run_eval(file: Path, data: str, device_name: str, baud: int, json: Path | None, console: Console) -> dict[str, Any]:
     """Decide the test samples of a data set with a trained network; returns what ``--json`` writes."""
     check_file(json, "--json")
     network = Network.load(file)
@@ -154,8 +152,7 @@ def _epochs(options: LearnOptions, network: Network) -> int:
     epochs = network.recipe.epochs if options.epochs is None else options.epochs
     if epochs <= network.epochs_done:
         raise ConfigError(
-            f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; "
-            "give a larger --epochs"
+            f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; give a larger --epochs"
         )
     return epochs
 

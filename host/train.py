@@ -200,9 +200,7 @@ def learn(
     )
 
 
-def evaluate(
-    device: Device, samples: Samples, on_progress: OnProgress = lambda _: None, epoch: int = 0
-) -> Ints:
+def evaluate(device: Device, samples: Samples, on_progress: OnProgress = lambda _: None, epoch: int = 0) -> Ints:
     """Decide every sample without learning: the readout with the largest score, the first of equal ones."""
     decisions = np.zeros(len(samples.inputs), dtype=np.int64)
     correct = 0

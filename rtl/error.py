@@ -82,7 +82,7 @@ class ErrorUnit(wiring.Component):
         ops = f.operations()
         last_layer, outputs = config.depth - 1, config.outputs
 
-        # -- X0: where the neuron comes from --------------------------------------------------------------------------
+        # -- X0: where the neuron comes from -------------------------------------------------------------------------
         tag = data.StructLayout({"valid": 1, "hidden": 1, "layer": g.layer_bits, "post": g.post_bits, "end": 1})
         tag0, error0 = Signal(tag), Signal(shape_of(f.delta))
         readout_valid, readout_post = Signal(), Signal(g.post_bits)
@@ -131,7 +131,7 @@ class ErrorUnit(wiring.Component):
         error1 = delayed(m, error0, 1, "error")[1]
         word1 = self.read_word
 
-        # -- X2: operands; X3: product; X4: delta -----------------------------------------------------------------------
+        # -- X2: operands; X3: product; X4: delta --------------------------------------------------------------------
         direct1 = Signal(shape_of(f.delta))
         labelled = (tags[1].post == self.label) & ~tags[1].hidden
         if config.readout is Readout.MEMBRANE:
@@ -172,7 +172,7 @@ class ErrorUnit(wiring.Component):
         delta4 = Signal(shape_of(f.delta))
         m.d.sync += delta4.eq(Mux(tags[3].hidden, saturate(drop(product3, op.shift, op.rounding), f.delta), direct3))
 
-        # -- X5: products; X6: g and the sums ------------------------------------------------------------------------------
+        # -- X5: products; X6: g and the sums ------------------------------------------------------------------------
         mantissa4 = by_index(m, tags[4].layer, list(self.rate_mantissa), "mantissa4")
         shift5 = by_index(m, tags[5].layer, list(self.rate_shift), "shift5")
         product5 = Signal(signed(f.delta.width + MANTISSA_BITS))

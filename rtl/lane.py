@@ -19,7 +19,6 @@ from solsa.contract.random import post_hash
 from .arith import saturate, shape_of, toward_zero_bits
 from .beat import Geometry
 
-
 #: Decoded mode of a beat, the same for every lane. ``fresh``: eps counts as zero (first learning step of a sample, or a
 #: host write).
 LaneControl = data.StructLayout(
@@ -109,7 +108,7 @@ class Lane(wiring.Component):
         depth = max(2, g.layout.synapse_depth)
         blocks = max(2, g.layout.block_depth)
 
-        # -- memories, out at L1 ------------------------------------------------------------------------------------
+        # -- memories, out at L1 -------------------------------------------------------------------------------------
         m.submodules.bank = bank = Memory(shape=unsigned(word_layout.size), depth=depth, init=[])
         m.submodules.gains = gains = Memory(shape=shape_of(f.gain), depth=blocks, init=[])
         error_layout = data.StructLayout({"delta": shape_of(f.delta), "rate_step": shape_of(f.rate_step)})
@@ -131,7 +130,7 @@ class Lane(wiring.Component):
         stored = data.View(word_layout, read.data)
         error = data.View(error_layout, error_read.data)
 
-        # -- L2: operands ---------------------------------------------------------------------------------------------
+        # -- L2: operands --------------------------------------------------------------------------------------------
         wide = max(f.gain.width, f.rate_step.width)
         a_left, a_right = Signal(shape_of(f.trace)), Signal(signed(wide))
         b_left, b_right = Signal(shape_of(f.weight)), Signal(signed(max(f.delta.width, f.input.width)))
@@ -145,7 +144,7 @@ class Lane(wiring.Component):
         ]
         m.d.comb += weight2.eq(b_left)
 
-        # -- L3: products ---------------------------------------------------------------------------------------------
+        # -- L3: products --------------------------------------------------------------------------------------------
         product_a, product_b = Signal(signed(f.trace.width + wide)), Signal(signed(len(b_left) + len(b_right)))
         trace3, weight3 = Signal(shape_of(f.trace)), Signal(shape_of(f.weight))
         m.d.sync += [
@@ -156,7 +155,7 @@ class Lane(wiring.Component):
         ]
         m.d.comb += self.product.eq(product_b)
 
-        # -- L4: sums ---------------------------------------------------------------------------------------------------
+        # -- L4: sums ------------------------------------------------------------------------------------------------
         decay, step = ops["trace_decay"], ops["weight_step"]
         assert decay.rounding is Rounding.TOWARD_ZERO
         assert step.rounding is Rounding.STOCHASTIC
@@ -183,7 +182,7 @@ class Lane(wiring.Component):
                 + Mux(self.control3.compute, product_b[: f.weight.width + f.input.width].as_signed(), 0)
             )
 
-        # -- L5: words, written back ----------------------------------------------------------------------------------
+        # -- L5: words, written back ---------------------------------------------------------------------------------
         word, enable = Signal(word_layout), Signal()
         writes_trace, writes_weight = Signal(), Signal()
         m.d.comb += [
@@ -207,7 +206,7 @@ class Lane(wiring.Component):
             write.data.eq(word),
         ]
 
-        # -- unload chain: loaded at L4, shifted toward lane 0 ------------------------------------------------------------
+        # -- unload chain: loaded at L4, shifted toward lane 0 -------------------------------------------------------
         m.d.sync += self.chain.eq(self.chain_in)
         with m.If(self.load_word):
             m.d.sync += self.chain.eq(Mux(self.load_trace, trace4, weight4))

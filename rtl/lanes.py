@@ -97,11 +97,11 @@ class Lanes(wiring.Component):
 
         control1, control3, control4 = control(3), control(5), control(6)
 
-        # -- R2: addresses in front of the lanes -----------------------------------------------------------------------
+        # -- R2: addresses in front of the lanes ---------------------------------------------------------------------
         block_address = Signal(g.block_address_bits)
         m.d.sync += block_address.eq(by_index(m, beats[1].layer, block_base, "block_base") + beats[1].block)
 
-        # -- random bits: R3 word, R4 with the block's constant, R5 at the lanes ---------------------------------------
+        # -- random bits: R3 word, R4 with the block's constant, R5 at the lanes -------------------------------------
         bits = f.operations()["weight_step"].shift
         block_hash = Signal(32)
         terms = [
@@ -115,7 +115,7 @@ class Lanes(wiring.Component):
         m.d.sync += [block_hash.eq(mixed), random5.eq(random4)]
         m.d.comb += random4.eq(block_hash[32 - bits :])
 
-        # -- posts of a ragged last block --------------------------------------------------------------------------------
+        # -- posts of a ragged last block ----------------------------------------------------------------------------
         writes_host = control4.write_weight | control4.write_trace
         ragged = by_index(m, beats[6].layer, g.ragged, "ragged")
 
@@ -183,7 +183,7 @@ class Lanes(wiring.Component):
             self.pending.eq(Cat(b.valid for b in beats).any()),
         ]
 
-        # -- backward pass: registered adder tree --------------------------------------------------------------------------
+        # -- backward pass: registered adder tree --------------------------------------------------------------------
         level: list[Value] = [lane.product for lane in lanes]
         for depth in range(self.tree_levels):
             sums = []

@@ -105,7 +105,7 @@ class Neurons(wiring.Component):
         layout = g.neuron_layout()
         last_layer = config.depth - 1
 
-        # -- feeder: names the neuron that leaves the chain --------------------------------------------------------
+        # -- feeder: names the neuron that leaves the chain ----------------------------------------------------------
         tag = data.StructLayout({"valid": 1, "layer": g.layer_bits, "post": g.post_bits, "end": 1})
         feed, left = Signal(tag), Signal(range(config.lanes + 1))
         ragged = by_index(m, self.block_beat.layer, g.ragged, "ragged")
@@ -125,7 +125,7 @@ class Neurons(wiring.Component):
         m.d.comb += [feed_tag.eq(feed), feed_tag.end.eq(feed.post == posts_minus_1)]
         tags = delayed(m, feed_tag, 10, "tag")[1:]  # tags[0] belongs to N0
 
-        # -- memory ---------------------------------------------------------------------------------------------------
+        # -- memory --------------------------------------------------------------------------------------------------
         m.submodules.memory = memory = Memory(shape=unsigned(layout.size), depth=max(2, g.layout.post_depth), init=[])
         read, write = memory.read_port(), memory.write_port()
         post_base = by_index(m, feed.layer, list(g.layout.post_base), "post_base")
@@ -133,7 +133,7 @@ class Neurons(wiring.Component):
         m.d.comb += self.read_word.eq(read.data)
         old = data.View(layout, read.data)
 
-        # -- N0: arrivals; N1: operands ---------------------------------------------------------------------------------
+        # -- N0: arrivals; N1: operands ------------------------------------------------------------------------------
         total0 = Signal(signed(g.chain_bits))
         m.d.sync += total0.eq(self.chain)
         group_bits = config.groups.bit_length() - 1
@@ -167,7 +167,7 @@ class Neurons(wiring.Component):
             total1.eq(total0 >> ops["current_sum"].shift),
         ]
 
-        # -- N2: products -------------------------------------------------------------------------------------------------
+        # -- N2: products --------------------------------------------------------------------------------------------
         product_i = Signal(signed(f.current.width + DECAY_FRAC))
         product_v = Signal(signed(f.membrane.width + DECAY_FRAC))
         product_j = Signal(signed(f.filter_trace.width + DECAY_FRAC))
@@ -185,7 +185,7 @@ class Neurons(wiring.Component):
         j_kept = delayed(m, j_raw, 3, "j_kept")  # N1 to N4
         a_kept = delayed(m, a_raw, 3, "a_kept")
 
-        # -- N3 -------------------------------------------------------------------------------------------------------------
+        # -- N3 ------------------------------------------------------------------------------------------------------
         for name in ("current_decay", "membrane_decay", "filter_trace_decay", "adapt_trace_decay"):
             assert ops[name].rounding is Rounding.TOWARD_ZERO
         current3 = Signal(shape_of(f.current))
@@ -199,7 +199,7 @@ class Neurons(wiring.Component):
             product_a3.eq(product_a),
         ]
 
-        # -- N4 -------------------------------------------------------------------------------------------------------------
+        # -- N4 ------------------------------------------------------------------------------------------------------
         current4, membrane4 = Signal(shape_of(f.current)), Signal(shape_of(f.membrane))
         j4, a4 = Signal(shape_of(f.filter_trace)), Signal(shape_of(f.adapt_trace))
         a_input = (j3 >> ops["adapt_trace_in"].shift).as_signed()
@@ -211,7 +211,7 @@ class Neurons(wiring.Component):
             a4.eq(Mux(self.learn, a_new, a_kept[2])),
         ]
 
-        # -- N5: spike ------------------------------------------------------------------------------------------------------
+        # -- N5: spike -----------------------------------------------------------------------------------------------
         spiking4 = by_index(m, tags[4].layer, [int(config.spiking(i)) for i in range(config.depth)], "spiking4")
         theta4 = by_index(m, tags[4].layer, list(self.theta), "theta4")
         spike5, membrane5 = Signal(), Signal(shape_of(f.membrane))
@@ -243,7 +243,7 @@ class Neurons(wiring.Component):
                 self.emitted_all.eq(tag5.end),
             ]
 
-        # -- N6: table index; score -----------------------------------------------------------------------------------------
+        # -- N6: table index; score ----------------------------------------------------------------------------------
         entries = config.surrogate_entries
         distance = Mux(above5 < 0, -above5, above5)
         shifted = (distance.as_unsigned() >> self.surrogate_shift)[: len(above5)]
@@ -267,7 +267,7 @@ class Neurons(wiring.Component):
             self.score_value.eq(saturate(Mux(self.fresh_neurons, 0, score_read.data) + readout, f.score)),
         ]
 
-        # -- N7: h; N8: rho*h; N9: k' -----------------------------------------------------------------------------------------
+        # -- N7: h; N8: rho*h; N9: k' --------------------------------------------------------------------------------
         m.submodules.table = table = Memory(shape=shape_of(f.surrogate), depth=entries, init=[])
         table_read, table_write = table.read_port(), table.write_port()
         m.d.comb += [
@@ -287,7 +287,8 @@ class Neurons(wiring.Component):
         gain9 = Signal(shape_of(f.gain))
         lam8 = constants(self.lam, 8, "lam8")
         kept8 = drop(lam8, ops["gain_decay"].shift, ops["gain_decay"].rounding)
-        m.d.sync += gain9.eq(saturate(kept8 - drop(reset8, ops["gain_reset"].shift, ops["gain_reset"].rounding), f.gain))
+        lost8 = drop(reset8, ops["gain_reset"].shift, ops["gain_reset"].rounding)
+        m.d.sync += gain9.eq(saturate(kept8 - lost8, f.gain))
 
         word = Signal(layout)
         tag9 = tags[9]
@@ -310,4 +311,3 @@ class Neurons(wiring.Component):
             self.done.eq(tag9.valid & tag9.end & (tag9.layer == last_layer)),
         ]
         return m
-

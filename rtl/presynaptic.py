@@ -81,7 +81,7 @@ class Presynaptic(wiring.Component):
         m = Module()
         g, config, f = self.geometry, self.config, self.config.formats
 
-        # -- x and the active list, written in order --------------------------------------------------------------
+        # -- x and the active list, written in order -----------------------------------------------------------------
         m.submodules.x_memory = x_memory = Memory(shape=shape_of(f.input), depth=max(2, g.layout.pre_depth), init=[])
         m.submodules.active = active = Memory(shape=g.pre_bits, depth=max(2, g.layout.pre_depth), init=[])
         x_write, x_read = x_memory.write_port(), x_memory.read_port()
@@ -115,7 +115,7 @@ class Presynaptic(wiring.Component):
         with m.If(self.restart):
             m.d.sync += [inputs.eq(0), self.input_events.eq(0)]
 
-        # -- c0, c1: which pre, which addresses --------------------------------------------------------------------
+        # -- c0, c1: which pre, which addresses ----------------------------------------------------------------------
         pre_base0 = by_index(m, self.slot.layer, list(g.layout.pre_base), "pre_base0")
         m.d.comb += list_read.addr.eq(pre_base0 + self.slot.index)
         slot, pre_base = Signal(g.slot_layout()), Signal(g.pre_address_bits)
@@ -143,7 +143,7 @@ class Presynaptic(wiring.Component):
         x = delayed(m, x_read.data, 2, "x")
         m.d.comb += self.x.eq(x[2])
 
-        # -- F: R0 addressed, R1 out, R2 operands, R3 product, R4 written, R5 at the lanes -----------------------------
+        # -- F: R0 addressed, R1 out, R2 operands, R3 product, R4 written, R5 at the lanes ---------------------------
         banks, slots = g.layout.filter_banks, g.layout.filter_slots
         slot_bits = bits_for(slots - 1) if slots > 1 else 0
         filter_address = Signal(range(max(2, g.layout.filter_depth)))

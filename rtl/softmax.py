@@ -122,7 +122,7 @@ class Softmax(wiring.Component):
         first_tag = delayed(m, Cat(walking & ~second, index), 5, "first_tag")
         second_tag = delayed(m, Cat(walking & second, index), 3, "second_tag")
 
-        # -- exp: S0 addressed, S1 membrane, S2 product, S3 table addressed, S4 entry, S5 written ------------------------
+        # -- exp: S0 addressed, S1 membrane, S2 product, S3 table addressed, S4 entry, S5 written --------------------
         m.d.comb += v_read.addr.eq(index)
         below = Signal(unsigned(width))
         m.d.sync += below.eq((top - v_read.data).as_unsigned())
@@ -146,13 +146,13 @@ class Softmax(wiring.Component):
             m.d.sync += total.eq(total + weight)
         m.d.sync += done_first.eq(first_tag[5][0] & (first_tag[5][1:] == outputs - 1))
 
-        # -- one division ---------------------------------------------------------------------------------------------------
+        # -- one division --------------------------------------------------------------------------------------------
         m.submodules.divider = divider = Divider(sum_bits)
         m.d.comb += [divider.start.eq(done_first), divider.divisor.eq(total)]
         with m.If(divider.done):
             m.d.sync += [walking.eq(1), second.eq(1), index.eq(0)]
 
-        # -- probabilities: S0 addressed, S1 weight, S2 product, S3 out --------------------------------------------------------
+        # -- probabilities: S0 addressed, S1 weight, S2 product, S3 out ----------------------------------------------
         # The sum is at least the largest table entry, above 2**15, so 18 bits hold the reciprocal.
         m.d.comb += e_read.addr.eq(index)
         product = Signal(EXP_WIDTH + 18)

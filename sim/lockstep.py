@@ -102,7 +102,8 @@ class Lockstep:
         return found
 
     def _compare(self, expected: StepTrace, got: Records, adapt: bool) -> Mismatch | None:
-        kind, layer, post, pre, value = (got[name].astype(np.int64) for name in ("kind", "layer", "post", "pre", "value"))
+        names = ("kind", "layer", "post", "pre", "value")
+        kind, layer, post, pre, value = (got[name].astype(np.int64) for name in names)
         wanted = np.full(len(got), np.iinfo(np.int64).min)
         for k in Kind:
             for index in np.unique(layer[kind == k]):

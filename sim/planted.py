@@ -58,7 +58,7 @@ BUGS: dict[str, Bug] = {
         "delta reaches the neighbouring lane",
     ),
     "stale-filter": Bug(
-        "presynaptic.py", "with m.If(first_visit[3]):", "with m.If(first_visit[3] & beats[3].compute & ~beats[3].last):",
+        "presynaptic.py", "with m.If(first_visit[3]):", "with m.If(first_visit[3] & ~beats[3].last):",
         "F of the last pre-synaptic signal does not advance",
     ),
     "reset-early": Bug(
@@ -101,7 +101,8 @@ def planted(change: Bug) -> ModuleType:
     for path in RTL.glob("*.py"):
         source = path.read_text()
         (folder / path.name).write_text(source.replace(change.old, change.new) if path.name == change.file else source)
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    start = folder / "__init__.py"
+    spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=[str(folder)])
     assert spec is not None
     assert spec.loader is not None
     package = importlib.util.module_from_spec(spec)

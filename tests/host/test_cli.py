@@ -135,9 +135,7 @@ def test_wide_and_long_data_get_a_network_that_holds_them(tmp_path: Path) -> Non
     assert "1100-64-2" in text
 
 
-def test_a_difference_to_the_golden_model_fails(
-    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_difference_to_the_golden_model_fails(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(GoldenDevice):
         """One bit of one weight flips with every transfer."""
 
@@ -230,9 +228,7 @@ def test_eval_repeats_the_accuracy_of_the_last_epoch(toy: Path, trained: Path, t
         ("learn {toy} --epoch 3", "No such option"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
-    toy: Path, trained: Path, tmp_path: Path, args: str, message: str
-) -> None:
+def test_a_mistake_is_one_line_and_status_2(toy: Path, trained: Path, tmp_path: Path, args: str, message: str) -> None:
     arrays = toy_arrays()
     np.savez(tmp_path / "empty.npz", X=np.zeros((0, 4, 2)), y=np.zeros(0, dtype=np.int64))
     np.savez(tmp_path / "labels.npz", **arrays | {"y": arrays["y"] - 3})

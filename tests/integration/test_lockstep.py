@@ -84,11 +84,50 @@ def test_extremes(readout: Readout, formats: object, seed: int) -> None:
 )
 def test_odd_geometries(layers: tuple[int, ...], lanes: int, groups: int, seed: int) -> None:
     """Single neurons, more groups than posts, more lanes than posts, more groups than lanes, ragged blocks."""
-    config = NetworkConfig(
-        layers=layers, lanes=lanes, groups=groups, max_steps=8, surrogate_entries=8, frame_bytes=256
-    )
+    config = NetworkConfig(layers=layers, lanes=lanes, groups=groups, max_steps=8, surrogate_entries=8, frame_bytes=256)
     case = make_case(config, seed + 3, "RLLLr.L.RLLLLLLLLLL")  # past the end of the schedule table
     lockstep(case, PysimCore(config))
+
+
+@pytest.mark.parametrize(
+    ("layers", "lanes", "groups", "pattern"),
+    [
+        ((3, 1, 3, 5), 2, 1, "RLLLLL"),
+        ((2, 3, 3, 3), 1, 1, "RLLLLL"),
+        ((7, 4, 6, 7), 2, 1, "RLLLLL"),
+    ],
+    ids=str,
+)
+def test_a_short_layer_that_is_chased(
+    layers: tuple[int, ...], lanes: int, groups: int, pattern: str, seed: int
+) -> None:
+    """Past bug: a late slot of a layer's first block was followed too soon by the same pre of the second block, which
+    then read F before it was written (fewer than 5 pre-synaptic signals, several blocks, fewer banks than blocks).
+    """
+    config = NetworkConfig(layers=layers, lanes=lanes, groups=groups, max_steps=8, surrogate_entries=8, frame_bytes=256)
+    for number in range(3):
+        case = make_case(config, seed + number, pattern)
+        lockstep(case, PysimCore(config))
+
+
+@pytest.mark.parametrize(
+    ("layers", "lanes"), [((7, 2, 3, 1), 2), ((2, 2, 1, 1), 1), ((5, 1, 3), 4), ((2, 3, 2), 1)], ids=str
+)
+def test_more_groups_than_posts(layers: tuple[int, ...], lanes: int, seed: int) -> None:
+    """Past bug: with fewer posts in every layer than groups, an index had fewer bits than the group needs, and layers
+    after the first took another layer's constants and filter words.
+    """
+    config = NetworkConfig(layers=layers, lanes=lanes, groups=8, max_steps=8, surrogate_entries=8, frame_bytes=256)
+    case = make_case(config, seed + 9, "RLLLrLL")
+    backend = PysimCore(config)
+    golden = lockstep(case, backend).golden
+    layout = Layout(config)
+    for i, layer in enumerate(golden.state.layers):
+        for group in range(config.used_groups(i)):
+            for pre in range(config.pre(i)):
+                bank, address = layout.filter_address(i, pre, group)
+                word = backend.read(Space.FILTER, address * layout.filter_banks + bank)
+                assert _signed(word) == layer.filter[group, pre]
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def stuck_constant(self: Adapt, m: Module) -> None:
 #: name: (plant, extreme stimuli, state word that must be named)
 PLANTED: dict[str, tuple[Plant, bool, str]] = {
     "trace decay rounds down": (in_unit("lane", "toward_zero_bits", never_negative), False, "trace"),
-    "synapse word not saturated": (in_unit("lane", "saturate", wrap), True, "trace"),
+    "synapse word not saturated": (in_unit("lane", "saturate", wrap), True, "weight"),
     "filter decay rounds down": (in_unit("presynaptic", "drop_and_add", floor_and_add), False, "filter"),
     "filter not saturated": (in_unit("presynaptic", "saturate", wrap), True, "filter"),
     "filter of the step before": (added(Presynaptic, stale_filter), False, "trace"),

@@ -24,6 +24,7 @@ CONFIGS = [
     NetworkConfig(layers=(3, 19), lanes=1, groups=4),
     NetworkConfig(layers=(3, 2), lanes=4, groups=8),  # groups without a post
     NetworkConfig(layers=(2, 5), lanes=1, groups=1),
+    NetworkConfig(layers=(3, 3), lanes=1, groups=8),  # a block index shorter than that of the filter slots
 ]
 
 

@@ -124,6 +124,19 @@ def check(config: NetworkConfig, mode: Mode, layer: int, slots: list[Slot], coun
         assert all(b - a >= config.lanes for a, b in zip(lasts, lasts[1:], strict=False))
 
 
+@pytest.mark.parametrize("speed", [1.0, 0.5, 0.2])
+@pytest.mark.parametrize("pres", [1, 2, 3, 4, 5, 8])
+def test_blocks_keep_their_distance(pres: int, speed: float, seed: int) -> None:
+    """The same pre of two blocks is at least MIN_PERIOD apart, whatever the first block waited for."""
+    config = NetworkConfig(layers=(2, pres, 7), lanes=2)
+    for number in range(5):
+        (slots,) = sweep(config, Mode.TRACE, 1, spikes=[1] * pres, seed=seed + number, speed=speed)
+        clocks = {(s.block, s.index): s.clock for s in slots}
+        assert len(clocks) == len(slots) == pres * 4
+        for (block, index), clock in clocks.items():
+            assert clocks.get((block + 1, index), clock + MIN_PERIOD) - clock >= MIN_PERIOD
+
+
 def fewest_clocks(config: NetworkConfig, mode: Mode, layer: int, count: int) -> int:
     """Clocks from the first to the last slot of a sweep that never waits for its signals."""
     per_block = max(1, count)

@@ -51,7 +51,7 @@ def test_prediction_equals_simulation(config: NetworkConfig) -> None:
 
 
 def test_inference_follows_activity() -> None:
-    """Silent inputs cost no clocks: an inference step with few active inputs stays within the bound for its activity."""
+    """Silent inputs cost no clocks: the step stays within the bound for its own activity."""
     config = NetworkConfig(layers=(40, 8, 4), lanes=4, max_steps=16)
     parameters = make_parameters(config, a=(0.5,), lam=(0.5,), theta=2000)
     weights = [np.ones((config.post(i), config.pre(i)), dtype=np.int64) for i in range(config.depth)]
