@@ -98,6 +98,11 @@ class NetworkConfig:
                          f"and {self.layers[-1]} outputs, allowed a larger frame_bytes")  # fmt: skip
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
             found.append(f"a softmax over {self.layers[-1]} classes, allowed up to 255")
+        if not found:
+            # golden sums delta*A in 64-bit integers
+            bits = self.formats.delta.width + self.formats.adapt_trace.width + max(self.layers[1:]).bit_length()
+            if bits > 63:
+                found.append(f"the sum of delta*A takes {bits} bits with these formats and layers, allowed up to 63")
         return found + self.formats.problems()
 
     # -- geometry ----------------------------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ class NetworkConfig:
                 values["readout"] = Readout(values["readout"])
             if "formats" in values:
                 values["formats"] = Formats(**{k: Format(**v) for k, v in values["formats"].items()})
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"configuration: {error}") from None
         return cls(**values)
 

@@ -75,8 +75,7 @@ def _forward(config: NetworkConfig, learn: bool) -> int:
                     clock = max(clock, known[pre])
                 if pre == pres - 1:
                     clock = max(clock, chain_free)
-                if pre == 0:
-                    block_start = clock
+                block_start = clock - pre  # had the block not waited for its inputs
                 clock += 1
             last = clock - 1
             chain_free = last + here

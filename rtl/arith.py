@@ -47,7 +47,8 @@ def saturate(value: Value, fmt: Format) -> Value:
 def by_index(m: Module, index: Value, values: list[int] | list[Value] | list[ValueLike], name: str) -> Signal:
     """Combinational look-up in a short list of constants or signals; the last entry serves all further indices."""
     shapes = [Value.cast(v).shape() for v in values]
-    shape = Shape(max(s.width for s in shapes), any(s.signed for s in shapes))
+    is_signed = any(s.signed for s in shapes)
+    shape = Shape(max(s.width + (is_signed and not s.signed) for s in shapes), is_signed)
     out = Signal(shape, name=name)
     if len(values) == 1:
         m.d.comb += out.eq(values[0])
@@ -59,6 +60,11 @@ def by_index(m: Module, index: Value, values: list[int] | list[Value] | list[Val
         with m.Default():
             m.d.comb += out.eq(values[-1])
     return out
+
+
+def low_bits(value: Value, width: int) -> Value:
+    """Lowest ``width`` bits, zero-extended if the value is narrower: a field of fixed width for ``Cat``."""
+    return Cat(value[:width], C(0, max(0, width - len(value))))
 
 
 def delayed(m: Module, value: Value | Signal, clocks: int, name: str, domain: str = "sync") -> list[Signal]:

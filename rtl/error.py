@@ -19,6 +19,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from solsa.contract import NetworkConfig, Readout
+from solsa.contract.formats import Rounding
 from solsa.contract.registers import MANTISSA_BITS, SHIFT_BITS
 
 from .arith import by_index, delayed, drop, saturate, shape_of
@@ -178,7 +179,8 @@ class ErrorUnit(wiring.Component):
         product5 = Signal(signed(f.delta.width + MANTISSA_BITS))
         gradient5 = Signal(signed(f.delta.width + f.adapt_trace.width))
         m.d.sync += [product5.eq(delta4 * mantissa4), gradient5.eq(delta4 * adapts[2])]
-        # HALF_UP by a programmed shift: the half is 1 << (shift - 1), nothing for shift 0.
+        assert ops["rate_step"].rounding is Rounding.HALF_UP
+        # By a programmed shift: the half is 1 << (shift - 1), nothing for shift 0.
         half = Signal(unsigned(1 << SHIFT_BITS))
         m.d.comb += half.eq((1 << shift5)[: 1 << SHIFT_BITS] >> 1)
         rounded = Signal(signed(max(len(product5), len(half) + 1) + 1))

@@ -25,7 +25,7 @@ from solsa.contract import NetworkConfig
 from solsa.contract.formats import DECAY_FRAC, Rounding
 from solsa.contract.registers import SURROGATE_SHIFT_BITS
 
-from .arith import by_index, delayed, drop, drop_and_add, saturate, shape_of
+from .arith import by_index, delayed, drop, drop_and_add, low_bits, saturate, shape_of
 from .beat import Geometry
 
 
@@ -140,7 +140,7 @@ class Neurons(wiring.Component):
 
         def constants(values: data.View, n: int, name: str) -> Signal:
             """Per-layer and per-group constant of the neuron at stage n."""
-            index = tags[n].post[:group_bits]
+            index = low_bits(tags[n].post, group_bits)
             rows = [values[i * config.groups + k] for i in range(config.depth) for k in range(config.groups)]
             return by_index(m, Cat(index, tags[n].layer), rows, name)
 

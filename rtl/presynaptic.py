@@ -16,7 +16,7 @@ from amaranth.utils import bits_for
 from solsa.contract import NetworkConfig
 from solsa.contract.formats import DECAY_FRAC, Rounding
 
-from .arith import by_index, delayed, drop_and_add, saturate, shape_of
+from .arith import by_index, delayed, drop_and_add, low_bits, saturate, shape_of
 from .beat import Geometry, Mode
 
 
@@ -147,7 +147,7 @@ class Presynaptic(wiring.Component):
         banks, slots = g.layout.filter_banks, g.layout.filter_slots
         slot_bits = bits_for(slots - 1) if slots > 1 else 0
         filter_address = Signal(range(max(2, g.layout.filter_depth)))
-        m.d.comb += filter_address.eq(Cat(beat.block[:slot_bits], beat.pre_address))
+        m.d.comb += filter_address.eq(Cat(low_bits(beat.block, slot_bits), beat.pre_address))
         write_address = delayed(m, filter_address, 4, "filter_address")[4]
         first_visit = delayed(m, beat.block < slots, 3, "first_visit")
         host_r4 = Signal()
@@ -172,9 +172,9 @@ class Presynaptic(wiring.Component):
                     group = s * banks + bank
                     entries.append(self.a[layer * config.groups + group])
                     used.append(int(group < config.used_groups(layer)))
-            which = Cat(beats[1].block[:slot_bits], beats[1].layer)
+            which = Cat(low_bits(beats[1].block, slot_bits), beats[1].layer)
             a_selected = by_index(m, which, entries, f"a_bank{bank}")
-            used_r4 = by_index(m, Cat(beats[4].block[:slot_bits], beats[4].layer), used, f"used{bank}")
+            used_r4 = by_index(m, Cat(low_bits(beats[4].block, slot_bits), beats[4].layer), used, f"used{bank}")
 
             old = Signal(shape_of(f.trace), name=f"old{bank}")
             a = Signal(shape_of(f.decay), name=f"a{bank}")

@@ -7,7 +7,7 @@ unload chain of the block before has emptied.
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -115,8 +115,9 @@ class Sequencer(wiring.Component):
             m.d.sync += period_left.eq(period_left - 1)
         with m.If(issue):
             m.d.sync += index.eq(index + 1)
-            with m.If((index == 0) & ((mode == Mode.TRACE) | (mode == Mode.BACKWARD))):
-                m.d.sync += period_left.eq(MIN_PERIOD - 1)
+            # The next block may begin MIN_PERIOD after this one would have begun without waiting for its inputs.
+            with m.If((mode == Mode.TRACE) | (mode == Mode.BACKWARD)):
+                m.d.sync += period_left.eq(Mux(index < MIN_PERIOD, MIN_PERIOD - 1 - index, 0))
             with m.If(last):
                 m.d.sync += [index.eq(0), block.eq(block + 1), base.eq(base + pres), running.eq(~last_block)]
                 with m.If(chasing & forward):

@@ -54,7 +54,8 @@ def random_case(seed: int, index: int, *, config: NetworkConfig | None = None, s
 def random_config(rng: np.random.Generator, index: int) -> NetworkConfig:
     """Geometry and widths; the readouts take turns."""
     depth = int(rng.integers(1, 4))
-    layers = tuple(int(rng.integers(1, 24)) for _ in range(depth + 1))
+    # Small layers on purpose: fewer posts than lanes, groups or pipeline stages is where hazards hide.
+    layers = tuple(int(rng.integers(1, 6 if rng.random() < 0.4 else 24)) for _ in range(depth + 1))
     return NetworkConfig(
         layers=layers,
         lanes=int(rng.choice([1, 2, 4, 8])),

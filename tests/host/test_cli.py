@@ -276,7 +276,7 @@ def test_verify_passes_its_arguments_on(
 ) -> None:
     seen: list[tuple[object, ...]] = []
 
-    def run_verify(preset: str | None, random: int, seed: int, progress: Callable[[dict[str, Any]], None]) -> Any:
+    def run_verify(preset: str | None, random: int, seed: int, progress: Callable[..., None], plant: str | None) -> Any:
         seen.append((preset, random, seed))
         progress({"done": 1, "total": random, "words_compared": 5})
         return {"networks": 1, "steps": 2, "words_compared": 5, "mismatches": 0, "first_mismatch": None}
@@ -290,7 +290,7 @@ def test_verify_passes_its_arguments_on(
 
 def test_verify_fails_with_the_first_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = {"networks": 1, "mismatches": 2, "first_mismatch": "step 3 layer 1 trace[0, 2]"}
-    _module(monkeypatch, "solsa.sim.verify", run_verify=lambda *_: result)
+    _module(monkeypatch, "solsa.sim.verify", run_verify=lambda *_, **__: result)
     line = bad("verify", "--json", tmp_path / "v.json", status=1)
     assert line == "2 words differ, the first: step 3 layer 1 trace[0, 2]"
     assert json.loads((tmp_path / "v.json").read_text()) == result

@@ -89,25 +89,14 @@ def test_odd_geometries(layers: tuple[int, ...], lanes: int, groups: int, seed: 
     lockstep(case, PysimCore(config))
 
 
-@pytest.mark.parametrize(
-    ("layers", "lanes", "groups", "pattern"),
-    [
-        ((3, 1, 3, 5), 2, 1, "RLLLLL"),
-        ((2, 3, 3, 3), 1, 1, "RLLLLL"),
-        ((7, 4, 6, 7), 2, 1, "RLLLLL"),
-    ],
-    ids=str,
-)
-def test_a_short_layer_that_is_chased(
-    layers: tuple[int, ...], lanes: int, groups: int, pattern: str, seed: int
-) -> None:
+@pytest.mark.parametrize(("layers", "lanes"), [((3, 1, 3, 5), 2), ((2, 3, 3, 3), 1), ((7, 4, 6, 7), 2)], ids=str)
+def test_a_short_layer_that_is_chased(layers: tuple[int, ...], lanes: int) -> None:
     """Past bug: a late slot of a layer's first block was followed too soon by the same pre of the second block, which
-    then read F before it was written (fewer than 5 pre-synaptic signals, several blocks, fewer banks than blocks).
+    then read F before it was written (2 to 4 pre-synaptic signals, several blocks).
     """
-    config = NetworkConfig(layers=layers, lanes=lanes, groups=groups, max_steps=8, surrogate_entries=8, frame_bytes=256)
-    for number in range(3):
-        case = make_case(config, seed + number, pattern)
-        lockstep(case, PysimCore(config))
+    config = NetworkConfig(layers=layers, lanes=lanes, groups=1, max_steps=8, surrogate_entries=8, frame_bytes=256)
+    case = make_case(config, 3, "RLLLLL")
+    lockstep(case, PysimCore(config))
 
 
 @pytest.mark.parametrize(
