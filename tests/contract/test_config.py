@@ -49,6 +49,10 @@ BASE = NetworkConfig(layers=(12, 64, 9))
         ({"layers": (50, 2), "readout": Readout.TARGET, "frame_bytes": 64},
          "frames of 64 bytes hold no step of 50 inputs and 2 outputs, allowed a larger frame_bytes"),
         ({"layers": (2, 256), "frame_bytes": 4096}, "a softmax over 256 classes, allowed up to 255"),
+        (
+            {"formats": Formats(delta=Format(24, 14), adapt_trace=Format(40, 6)), "layers": (3, 5)},
+            "the sum of delta*A takes 67 bits with these formats and layers, allowed up to 63",
+        ),
         ({"formats": Formats(weight=Format(25, 13))}, "weight has 25 bits, allowed 4 to 24"),
     ],
     ids=str,
@@ -160,6 +164,7 @@ STORED = {"tiny": "1fb683aa", "vowels": "7c9cc34d"}
         ({"readout": "vote"}, "configuration: 'vote' is not a valid Readout"),
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),
+        ({"formats": 3}, "configuration: "),
         ({"formats": {"weights": {"width": 16, "frac": 13}}}, "configuration: "),
         ({"lanes": 3}, "3 lanes"),
         ({"lanes": None}, "None lanes"),
