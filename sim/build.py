@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CPP = Path(__file__).resolve().parent / "cpp"
 #: g++ optimisation: long runs want the first, a library that lives for a second the other.
 FAST, QUICK = "-O2", "-O1"
+#: Libraries that the cache keeps (about 0.5 MB each).
+KEPT = 400
 
 
 class ToolError(RuntimeError):
@@ -88,6 +90,13 @@ def _runtime(include: Path, level: str) -> list[Path]:
             os.replace(part, target)
         objects.append(target)
     return objects
+
+
+def _prune() -> None:
+    """Delete the libraries that were used least recently, beyond KEPT of them."""
+    libraries = sorted(cache_folder().glob("*.so"), key=lambda path: path.stat().st_mtime)
+    for path in libraries[:-KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def version_of(tool: str) -> str:
@@ -162,6 +171,7 @@ def build_library(
         command += [*map(str, _runtime(include, level)), "-o", "out.so", "-pthread"]
         _run(command, folder, "compile the simulated device")
         os.replace(folder / "out.so", target)
+        _prune()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return target
