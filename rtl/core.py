@@ -162,6 +162,7 @@ class Core(wiring.Component):
             registers.address.eq(self.bus.index),
             registers.value.eq(self.bus.data),
             registers.write.eq(host.register_write),
+            registers.take.eq(host.register_take),
             registers.a.eq(adapt.constants),
             adapt.write.eq(registers.a_write),
             adapt.write_index.eq(registers.a_index),

@@ -49,6 +49,7 @@ class HostPort(wiring.Component):
                 "chain": In(signed(g.chain_bits)),
                 # register file
                 "register_write": Out(1),
+                "register_take": Out(1),
                 "register_status": In(STATUS_BITS),
                 "register_answer": In(32),
                 # memories: `index` addresses them all
@@ -129,6 +130,7 @@ class HostPort(wiring.Component):
                                 m.d.comb += self.surrogate_write.eq(1)
             with m.State("WAIT"):
                 m.d.sync += wait.eq(wait - 1)
+                m.d.comb += self.register_take.eq((wait == 1) & (bus.space == Space.REGISTER))
                 with m.If(wait == 0):
                     m.d.sync += [bus.answer.eq(answer), bus.done.eq(1)]
                     m.next = "IDLE"

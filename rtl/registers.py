@@ -38,6 +38,8 @@ class RegisterFile(wiring.Component):
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         f, depth, groups = config.formats, config.depth, config.groups
+        #: clocks since reset
+        self.cycles = Signal(64)
         self.address_bits = bits_for(space_words(config)[Space.REGISTER])
         count = depth * groups
         reset = {e.name: e.reset for e in register_map(config).values()}
@@ -52,6 +54,8 @@ class RegisterFile(wiring.Component):
                 #: one clock: write `value`; `status` tells in the same clock whether it is accepted
                 "write": In(1),
                 "status": Out(STATUS_BITS),
+                #: one clock: the answer that the host will get is being taken
+                "take": In(1),
                 #: word at `address`, one clock later
                 "answer": Out(32),
                 # constants
@@ -82,7 +86,7 @@ class RegisterFile(wiring.Component):
         config = self.config
         depth, groups = config.depth, config.groups
         entries = register_map(config)
-        cycles, latched_high = Signal(64), Signal(32)
+        cycles, latched_high = self.cycles, Signal(32)
         m.d.sync += cycles.eq(cycles + 1)
 
         sources: dict[int, Value] = {
@@ -125,7 +129,8 @@ class RegisterFile(wiring.Component):
                             else:
                                 m.d.sync += sources[address].eq(self.value)
                     if address == Register.CYCLES_LOW:
-                        m.d.sync += latched_high.eq(cycles[32:])
+                        with m.If(self.take):  # both words of the counter from the same clock
+                            m.d.sync += latched_high.eq(cycles[32:])
             with m.Default():
                 m.d.sync += self.answer.eq(0)
         for i in range(depth):
