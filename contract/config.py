@@ -201,7 +201,7 @@ PRESETS: dict[str, NetworkConfig] = {
     "vowels": NetworkConfig(layers=(12, 64, 9), lanes=8, groups=4),
 }
 # One preset per board: the network that the board's documentation speaks of.
-PRESETS["ulx3s_85f"] = NetworkConfig(layers=(128, 448, 32), lanes=32, groups=4)
+PRESETS["ulx3s_85f"] = NetworkConfig(layers=(128, 256, 32), lanes=16, groups=4)
 PRESETS["icebreaker"] = NetworkConfig(
     layers=(12, 64, 9), lanes=1, groups=1, frame_bytes=512,
     formats=Formats(delta=Format(16, 14), rate_step=Format(16, 19)),
