@@ -13,7 +13,8 @@ from .config import NetworkConfig, Readout
 from .formats import RECIPROCAL_BITS
 from .layout import Layout
 
-#: Shortest distance of two blocks' starts in trace and backward sweeps (rtl/sequencer.py).
+#: Shortest distance of two blocks that read what the block before wrote: F in trace sweeps (read in stage R0, written
+#: in R4, see rtl/beat.py), the error sums in backward sweeps.
 MIN_PERIOD = 6
 #: First slot of layer 0 after the clock that accepts the command; end of `busy` after the last neuron.
 _FIRST_SLOT, _END = 3, 1

@@ -7,6 +7,7 @@ the rounding from that row, so neither can round in a way that the table does no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from enum import Enum
 
@@ -129,6 +130,12 @@ EXP_INDEX_BITS = 8
 EXP_WIDTH = 16
 #: The reciprocal of the softmax sum is floor(2**RECIPROCAL_BITS / sum).
 RECIPROCAL_BITS = 32
+
+
+def exp_entries() -> list[int]:
+    """Table of 2**-f of the softmax, f in the middle of each of its intervals, u0.16."""
+    entries = 1 << EXP_INDEX_BITS
+    return [round(math.exp2(-(i + 0.5) / entries) * ((1 << EXP_WIDTH) - 1)) for i in range(entries)]
 
 
 @dataclass(frozen=True, kw_only=True)

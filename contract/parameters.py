@@ -9,7 +9,16 @@ from typing import Any
 from .config import ConfigError, NetworkConfig
 from .formats import ADAPT_GUARD, DECAY_FRAC
 from .random import DEFAULT_RNG
-from .registers import MANTISSA_BITS, SHIFT_BITS, SURROGATE_SHIFT_BITS
+from .registers import (
+    MANTISSA_BITS,
+    SHIFT_BITS,
+    SURROGATE_SHIFT_BITS,
+    LayerRegister,
+    Register,
+    a_address,
+    lam_address,
+    layer_address,
+)
 
 #: (mantissa, shift), see :func:`encode_rate`.
 Rate = tuple[int, int]
@@ -88,6 +97,21 @@ class Parameters:
             _inside("scheduled step", step, 0, config.max_steps - 1)
         _inside("rng", self.rng, 1, 0xFFFFFFFF)
 
+    def constant_words(self) -> list[tuple[int, int]]:
+        """(register address, value) of everything that neither learning nor the random generator changes, but rates."""
+        words: list[tuple[int, int]] = []
+        for layer, row in enumerate(self.lam):
+            words.append((layer_address(layer, LayerRegister.THETA), self.theta[layer]))
+            words.append((layer_address(layer, LayerRegister.RHO), self.rho[layer]))
+            words += [(lam_address(layer, group), value) for group, value in enumerate(row)]
+        words.append((Register.SURROGATE_SHIFT, self.surrogate_shift))
+        return [*words, (Register.A_MIN, self.a_min), (Register.A_MAX, self.a_max)]
+
+    def start_words(self) -> list[tuple[int, int]]:
+        """(register address, value) of the random generator and the adaptive constants at the start."""
+        words = [(a_address(i, g), value) for i, row in enumerate(self.a) for g, value in enumerate(row)]
+        return [(Register.RNG, self.rng), *words]
+
     def with_(self, **changes: Any) -> Parameters:
         """Copy with some fields changed."""
         return replace(self, **changes)
@@ -116,6 +140,17 @@ def _frozen(value: Any) -> Any:
 def _inside(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ConfigError(f"{name} is {value}, allowed {low} to {high}")
+
+
+def rate_words(rate: tuple[Rate, ...], adapt_rate: tuple[Rate, ...]) -> list[tuple[int, int]]:
+    """(register address, value) of the learning rates of weights and of filter constants, one per layer each."""
+    words: list[tuple[int, int]] = []
+    for layer, (weights, filters) in enumerate(zip(rate, adapt_rate, strict=True)):
+        words.append((layer_address(layer, LayerRegister.RATE_MANTISSA), weights[0]))
+        words.append((layer_address(layer, LayerRegister.RATE_SHIFT), weights[1]))
+        words.append((layer_address(layer, LayerRegister.ADAPT_MANTISSA), filters[0]))
+        words.append((layer_address(layer, LayerRegister.ADAPT_SHIFT), filters[1]))
+    return words
 
 
 def rate_offset(config: NetworkConfig) -> int:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from solsa.contract.formats import EXP_INDEX_BITS, EXP_WIDTH, LOG2E, LOG2E_FRAC, RECIPROCAL_BITS, Format, Rounding
+from solsa.contract.formats import (
+    EXP_INDEX_BITS,
+    EXP_WIDTH,
+    LOG2E,
+    LOG2E_FRAC,
+    RECIPROCAL_BITS,
+    Format,
+    Rounding,
+    exp_entries,
+)
 from solsa.contract.random import POST_HASH_BITS, post_hash, xorshift32
 
 Ints = npt.NDArray[np.int64]
@@ -50,9 +59,7 @@ def surrogate_index(membrane: Ints, theta: int, shift: int, entries: int) -> Int
 
 def exp_table() -> Ints:
     """2**-f with f in the middle of each of the table's intervals, u0.16, shape [2**EXP_INDEX_BITS]."""
-    entries = 1 << EXP_INDEX_BITS
-    middles = (np.arange(entries) + 0.5) / entries
-    return np.round(np.exp2(-middles) * ((1 << EXP_WIDTH) - 1)).astype(np.int64)
+    return np.array(exp_entries(), dtype=np.int64)
 
 
 _EXP_TABLE = exp_table()

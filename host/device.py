@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solsa.contract import CONTRACT_VERSION, NetworkConfig, Parameters, Readout, Register, Space
-from solsa.contract.parameters import Rate
+from solsa.contract.parameters import Rate, rate_words
 from solsa.contract.registers import (
     MAGIC,
-    LayerRegister,
     a_address,
-    lam_address,
-    layer_address,
     register_map,
     space_words,
 )
@@ -184,35 +181,24 @@ class Device:
         if any(w.min() < fmt.min or w.max() > fmt.max for w in weights):
             raise DeviceError(f"a weight does not fit, allowed {fmt.min} to {fmt.max}")
         self.set_parameters(parameters)
-        self.write_register(Register.RNG, parameters.rng)
-        for layer in range(c.depth):
-            for group in range(c.groups):
-                self.write_register(a_address(layer, group), parameters.a[layer][group])
+        for address, value in parameters.start_words():
+            self.write_register(address, value)
         flat = np.concatenate([w.ravel() for w in weights])
         self.load_words(Space.WEIGHT, 0, np.where(self._positions >= 0, flat[self._positions], 0))
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Program parameters, tables and schedule; weights, adaptive constants and random generator stay."""
-        c = self.config
-        parameters.check(c)
-        for layer in range(c.depth):
-            self.write_register(layer_address(layer, LayerRegister.THETA), parameters.theta[layer])
-            self.write_register(layer_address(layer, LayerRegister.RHO), parameters.rho[layer])
-            for group in range(c.groups):
-                self.write_register(lam_address(layer, group), parameters.lam[layer][group])
-        for register in (Register.SURROGATE_SHIFT, Register.A_MIN, Register.A_MAX):
-            self.write_register(register, getattr(parameters, register.name.lower()))
+        parameters.check(self.config)
+        for address, value in parameters.constant_words():
+            self.write_register(address, value)
         self.load_words(Space.SURROGATE, 0, np.array(parameters.surrogate))
         self.set_schedule(parameters.schedule)
         self.set_rates(parameters.rate, parameters.adapt_rate)
 
     def set_rates(self, rate: tuple[Rate, ...], adapt_rate: tuple[Rate, ...]) -> None:
         """Program the learning rates of weights and filter constants, one (mantissa, shift) per layer each."""
-        for layer, (weights, filters) in enumerate(zip(rate, adapt_rate, strict=True)):
-            self.write_register(layer_address(layer, LayerRegister.RATE_MANTISSA), weights[0])
-            self.write_register(layer_address(layer, LayerRegister.RATE_SHIFT), weights[1])
-            self.write_register(layer_address(layer, LayerRegister.ADAPT_MANTISSA), filters[0])
-            self.write_register(layer_address(layer, LayerRegister.ADAPT_SHIFT), filters[1])
+        for address, value in rate_words(rate, adapt_rate):
+            self.write_register(address, value)
 
     def set_schedule(self, steps: tuple[int, ...]) -> None:
         """Program the steps at which weights are updated."""

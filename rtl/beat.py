@@ -17,6 +17,8 @@ Stages, one clock each, named in all files of this folder::
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.utils import bits_for
@@ -78,38 +80,25 @@ class Geometry:
 
     def slot_layout(self) -> data.StructLayout:
         """A slot as the sequencer issues it (c0)."""
-        return data.StructLayout(
-            {
-                "valid": 1,
-                "compute": 1,
-                "first": 1,
-                "last": 1,
-                "mode": Mode,
-                "layer": self.layer_bits,
-                "block": self.block_bits,
-                "last_block": 1,
-                "index": self.pre_bits,
-                "base": self.address_bits,
-            }
-        )
+        return data.StructLayout({**self._flow(), "index": self.pre_bits, "base": self.address_bits})
 
     def beat_layout(self) -> data.StructLayout:
         """A slot with its addresses (R0 and later)."""
-        return data.StructLayout(
-            {
-                "valid": 1,
-                "compute": 1,
-                "first": 1,
-                "last": 1,
-                "mode": Mode,
-                "layer": self.layer_bits,
-                "block": self.block_bits,
-                "last_block": 1,
-                "pre": self.pre_bits,
-                "address": self.address_bits,
-                "pre_address": self.pre_address_bits,
-            }
-        )
+        addresses = {"pre": self.pre_bits, "address": self.address_bits, "pre_address": self.pre_address_bits}
+        return data.StructLayout({**self._flow(), **addresses})
+
+    def _flow(self) -> dict[str, Any]:
+        """What slots and beats have in common: where in its sweep a synapse stands."""
+        return {
+            "valid": 1,
+            "compute": 1,
+            "first": 1,
+            "last": 1,
+            "mode": Mode,
+            "layer": self.layer_bits,
+            "block": self.block_bits,
+            "last_block": 1,
+        }
 
     def neuron_layout(self) -> data.StructLayout:
         """Memory word of a neuron."""

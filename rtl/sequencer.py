@@ -12,12 +12,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from solsa.contract import NetworkConfig
+from solsa.contract.cycles import MIN_PERIOD
 
 from .arith import by_index
 from .beat import Geometry, Mode, sums_currents
-
-#: Shortest distance of two blocks that read what the block before wrote: F (read R0, written R4) and the error sums.
-MIN_PERIOD = 6
 
 
 class Sequencer(wiring.Component):

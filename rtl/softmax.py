@@ -7,8 +7,6 @@ probabilities, one per clock. golden/arith.py's ``softmax`` is the same arithmet
 
 from __future__ import annotations
 
-import math
-
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -16,15 +14,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from solsa.contract import NetworkConfig
-from solsa.contract.formats import EXP_INDEX_BITS, EXP_WIDTH, LOG2E, LOG2E_FRAC, RECIPROCAL_BITS
+from solsa.contract.formats import EXP_INDEX_BITS, EXP_WIDTH, LOG2E, LOG2E_FRAC, RECIPROCAL_BITS, exp_entries
 
 from .arith import delayed, drop, shape_of
-
-
-def exp_entries() -> list[int]:
-    """Table of 2**-f, f in the middle of each interval, u0.16."""
-    entries = 1 << EXP_INDEX_BITS
-    return [round(math.exp2(-(i + 0.5) / entries) * ((1 << EXP_WIDTH) - 1)) for i in range(entries)]
 
 
 class Divider(wiring.Component):

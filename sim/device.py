@@ -47,9 +47,9 @@ class SimulatedDevice:
         path = build_library("device", config, make, header, level=FAST, variant=variant, say=say)
         library = ctypes.CDLL(str(path))
         library.device_new.restype = ctypes.c_void_p
-        for name in ("device_delete", "device_clocks", "device_busy_clocks"):
+        for name in ("device_delete", "device_clocks"):
             getattr(library, name).argtypes = [ctypes.c_void_p]
-        library.device_clocks.restype = library.device_busy_clocks.restype = ctypes.c_uint64
+        library.device_clocks.restype = ctypes.c_uint64
         library.device_send.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64]
         library.device_receive.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64]
         library.device_receive.restype = ctypes.c_int64
@@ -71,11 +71,6 @@ class SimulatedDevice:
     def cycles(self) -> int:
         """Clocks since reset."""
         return int(self._library.device_clocks(self._alive()))
-
-    @property
-    def busy_cycles(self) -> int:
-        """Clocks in which the core worked."""
-        return int(self._library.device_busy_clocks(self._alive()))
 
     def close(self) -> None:
         """Release the simulation."""

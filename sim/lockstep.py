@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solsa.contract import Layout, NetworkConfig, Parameters, Register, Space
-from solsa.contract.registers import LayerRegister, a_address, lam_address, layer_address
+from solsa.contract import Layout, NetworkConfig, Parameters, Space
+from solsa.contract.parameters import rate_words
 from solsa.contract.wire import Status
 from solsa.golden import GoldenCore, StepTrace
 
@@ -180,24 +180,13 @@ def load_core(backend: CoreBackend, config: NetworkConfig, parameters: Parameter
             raise RuntimeError(f"space {space} index {index} value {value}: {Status(status).name}")
 
     p = parameters
+    for address, value in (*p.constant_words(), *rate_words(p.rate, p.adapt_rate), *p.start_words()):
+        write(Space.REGISTER, address, value)
     for i in range(config.depth):
-        write(Space.REGISTER, layer_address(i, LayerRegister.THETA), p.theta[i])
-        write(Space.REGISTER, layer_address(i, LayerRegister.RHO), p.rho[i])
-        write(Space.REGISTER, layer_address(i, LayerRegister.RATE_MANTISSA), p.rate[i][0])
-        write(Space.REGISTER, layer_address(i, LayerRegister.RATE_SHIFT), p.rate[i][1])
-        write(Space.REGISTER, layer_address(i, LayerRegister.ADAPT_MANTISSA), p.adapt_rate[i][0])
-        write(Space.REGISTER, layer_address(i, LayerRegister.ADAPT_SHIFT), p.adapt_rate[i][1])
-        for g in range(config.groups):
-            write(Space.REGISTER, a_address(i, g), p.a[i][g])
-            write(Space.REGISTER, lam_address(i, g), p.lam[i][g])
         for post in range(config.post(i)):
             for pre in range(config.pre(i)):
-                lane, address = layout.synapse_address(i, post, pre)
-                write(Space.WEIGHT, address * config.lanes + lane, weights[i][post, pre])
-    write(Space.REGISTER, Register.RNG, p.rng)
-    write(Space.REGISTER, Register.SURROGATE_SHIFT, p.surrogate_shift)
-    write(Space.REGISTER, Register.A_MIN, p.a_min)
-    write(Space.REGISTER, Register.A_MAX, p.a_max)
+                lane, at = layout.synapse_address(i, post, pre)
+                write(Space.WEIGHT, at * config.lanes + lane, weights[i][post, pre])
     for index, value in enumerate(p.surrogate):
         write(Space.SURROGATE, index, value)
     for step in range(config.max_steps):

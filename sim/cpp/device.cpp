@@ -11,7 +11,7 @@ namespace {
 
 struct Device {
     Vtop top;
-    uint64_t clocks = 0, busy_clocks = 0;
+    uint64_t clocks = 0;
     std::deque<uint8_t> waiting;
     // line to the device: frame of start bit, 8 data bits, stop bit
     uint32_t frame = 0;
@@ -26,7 +26,6 @@ struct Device {
         top.clk = 1;
         top.eval();
         ++clocks;
-        busy_clocks += top.busy;
     }
 
     void drive() {
@@ -87,8 +86,6 @@ void* device_new() {
 void device_delete(void* handle) { delete static_cast<Device*>(handle); }
 
 uint64_t device_clocks(void* handle) { return static_cast<Device*>(handle)->clocks; }
-
-uint64_t device_busy_clocks(void* handle) { return static_cast<Device*>(handle)->busy_clocks; }
 
 void device_send(void* handle, const uint8_t* data, int64_t count) {
     auto& device = *static_cast<Device*>(handle);
