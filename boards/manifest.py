@@ -10,6 +10,8 @@ from typing import Any
 
 from .board import Board
 
+#: File name of a manifest beside its bitstream.
+MANIFEST = "manifest.json"
 #: Packages besides the tools that change a netlist.
 _PACKAGES = ("amaranth", "amaranth-boards")
 
@@ -24,8 +26,9 @@ class Manifest:
         What the host compares with the device.
     clock_mhz, fmax_mhz : float
         Clock of the board and what the slowest path would allow.
-    lut, ff, bram, dsp : int
-        Cells after packing, the whole design.
+    lut, ff, bram, dsp, spram : int
+        Cells after packing, the whole design: look-up tables (on iCE40 logic cells, each with a flip-flop), flip-flops,
+        block RAMs, multipliers, single-port RAMs of the UP5K.
     updates_per_second : int
         Synapse states advanced at ``clock_mhz``: one per lane and clock during a sweep.
     updates_per_second_per_lut : int
@@ -33,7 +36,9 @@ class Manifest:
     slowest : dict
         Registers whose inputs arrive last, in nanoseconds.
     seed : int
-        Of nextpnr.
+        Of nextpnr; the best of ``seeds``.
+    seeds : dict
+        Fmax in MHz of every seed that was tried; 0 for one that nextpnr gave up.
     baud : int
         Bits per second of the serial line.
     critical_path : str
@@ -58,11 +63,13 @@ class Manifest:
     ff: int
     bram: int
     dsp: int
+    spram: int
     updates_per_second: int
     updates_per_second_per_lut: int
     critical_path: str
     slowest: dict[str, float]
     seed: int
+    seeds: dict[str, float]
     baud: int
     versions: dict[str, str]
     build_seconds: float

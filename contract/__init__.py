@@ -1,6 +1,6 @@
 """What golden model, RTL, host and documents agree on. Plain Python, imports nothing of ours."""
 
-from .config import CONTRACT_VERSION, PRESETS, ConfigError, NetworkConfig, Readout, preset
+from .config import CONTRACT_VERSION, PRESETS, BankKind, ConfigError, NetworkConfig, NeuronUnit, Readout, preset
 from .formats import Format, Formats, Operation, Overflow, Rounding
 from .layout import Layout
 from .parameters import Parameters, make_parameters
@@ -9,6 +9,7 @@ from .registers import LayerRegister, NeuronField, Register, Space
 __all__ = [
     "CONTRACT_VERSION",
     "PRESETS",
+    "BankKind",
     "ConfigError",
     "Format",
     "Formats",
@@ -16,6 +17,7 @@ __all__ = [
     "Layout",
     "NetworkConfig",
     "NeuronField",
+    "NeuronUnit",
     "Operation",
     "Overflow",
     "Parameters",

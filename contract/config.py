@@ -38,6 +38,24 @@ class Readout(Enum):
         return self is Readout.SPIKE
 
 
+class NeuronUnit(Enum):
+    """How neurons are computed; the bits are the same."""
+
+    #: One neuron per clock, about 20 multipliers.
+    PIPELINED = "pipelined"
+    #: One neuron in SERIAL_CLOCKS clocks, one multiplier: for devices with few multipliers.
+    SERIAL = "serial"
+
+
+class BankKind(Enum):
+    """Memory that holds the synapse words; the bits are the same."""
+
+    #: Block RAM with a read and a write port.
+    DUAL_PORT = "dual_port"
+    #: Single-port RAM, even and odd addresses in memories of their own (the UP5K's SPRAM).
+    SINGLE_PORT = "single_port"
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Geometry and widths of a core.
@@ -58,6 +76,10 @@ class NetworkConfig:
         Entries of the surrogate table, a power of two.
     frame_bytes : int
         Largest decoded frame that the device takes, a power of two.
+    neuron_unit : NeuronUnit
+        Pipelined or serial arithmetic of neurons, softmax and filter constants.
+    bank : BankKind
+        Memory of the synapse words.
     formats : Formats
         Every number format.
     """
@@ -69,6 +91,8 @@ class NetworkConfig:
     max_steps: int = 256
     surrogate_entries: int = 64
     frame_bytes: int = 1024
+    neuron_unit: NeuronUnit = NeuronUnit.PIPELINED
+    bank: BankKind = BankKind.DUAL_PORT
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
@@ -96,6 +120,8 @@ class NetworkConfig:
         if not found and max(self.step_bytes + 11, 8 * self.layers[-1] + 7) > self.frame_bytes:
             found.append(f"frames of {self.frame_bytes} bytes hold no step of {self.layers[0]} inputs "
                          f"and {self.layers[-1]} outputs, allowed a larger frame_bytes")  # fmt: skip
+        if self.serial and self.readout is Readout.TARGET:
+            found.append("readout target with the serial neuron unit, allowed membrane or spike")
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
             found.append(f"a softmax over {self.layers[-1]} classes, allowed up to 255")
         if not found:
@@ -143,6 +169,11 @@ class NetworkConfig:
         """Whether the neurons of a layer spike and reset."""
         return layer < self.depth - 1 or self.readout.spiking
 
+    @property
+    def serial(self) -> bool:
+        """Whether neurons are computed one after the other on one multiplier."""
+        return self.neuron_unit is NeuronUnit.SERIAL
+
     def used_groups(self, layer: int) -> int:
         """Groups that have at least one post in this layer."""
         return min(self.groups, self.post(layer))
@@ -152,7 +183,8 @@ class NetworkConfig:
         """Plain, JSON-ready form."""
         plain = asdict(self)
         plain["layers"] = list(self.layers)
-        plain["readout"] = self.readout.value
+        for name in _ENUMS:
+            plain[name] = getattr(self, name).value
         return plain
 
     @classmethod
@@ -171,8 +203,9 @@ class NetworkConfig:
         values = dict(plain)
         try:
             values["layers"] = tuple(values["layers"])
-            if "readout" in values:
-                values["readout"] = Readout(values["readout"])
+            for name, kind in _ENUMS.items():
+                if name in values:
+                    values[name] = kind(values[name])
             if "formats" in values:
                 values["formats"] = Formats(**{k: Format(**v) for k, v in values["formats"].items()})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -190,6 +223,9 @@ class NetworkConfig:
         return replace(self, **changes)
 
 
+_ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
+
+
 def _power_of_two(value: int) -> bool:
     return isinstance(value, int) and value > 0 and value & (value - 1) == 0
 
@@ -202,10 +238,24 @@ PRESETS: dict[str, NetworkConfig] = {
 }
 # One preset per board: the network that the board's documentation speaks of.
 PRESETS["ulx3s_85f"] = NetworkConfig(layers=(128, 256, 32), lanes=16, groups=4)
-PRESETS["icebreaker"] = NetworkConfig(
-    layers=(12, 64, 9), lanes=1, groups=1, frame_bytes=512,
-    formats=Formats(delta=Format(16, 14), rate_step=Format(16, 19)),
+# As many synapses as the chip's block RAM holds in 64 banks: m*(N + 64) <= 1536 words for N inputs and 64*m hidden.
+PRESETS["flagship"] = NetworkConfig(layers=(320, 256, 32), lanes=64, groups=4)
+# Formats for chips with few multipliers of 16 to 18 bits: no product is wider.
+_SMALL = Formats(
+    current=Format(20, 12), membrane=Format(20, 12), threshold=Format(16, 12), delta=Format(16, 14),
+    rate_step=Format(16, 19), filter_trace=Format(16, 4), adapt_trace=Format(16, 2), adapt_sum=Format(18, 18),
+    score=Format(24, 12),
 )  # fmt: skip
+# The GW1NR-9 has multipliers enough for the pipelined unit, but not flip-flops.
+PRESETS["tang_nano_9k"] = NetworkConfig(
+    layers=(12, 64, 9), lanes=1, groups=1, frame_bytes=512, neuron_unit=NeuronUnit.SERIAL, formats=_SMALL
+)
+# 16,384 synapses: half of what the UP5K's single-port RAM holds; a block is longer than the serial unit's program.
+PRESETS["icebreaker"] = NetworkConfig(
+    layers=(240, 64, 16), lanes=1, groups=1, frame_bytes=512, neuron_unit=NeuronUnit.SERIAL,
+    bank=BankKind.SINGLE_PORT, formats=_SMALL,
+)  # fmt: skip
+PRESETS["icebreaker_vowels"] = PRESETS["icebreaker"].with_(layers=(12, 64, 9))
 
 
 def preset(name: str) -> NetworkConfig:

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import NetworkConfig, Readout
+from .config import BankKind, NetworkConfig, Readout
 from .formats import RECIPROCAL_BITS
 from .layout import Layout
+from .microcode import Act, microcode
 
 #: Shortest distance of two blocks that read what the block before wrote: F in trace sweeps (read in stage R0, written
 #: in R4, see rtl/beat.py), the error sums in backward sweeps.
 MIN_PERIOD = 6
 #: First slot of layer 0 after the clock that accepts the command; end of `busy` after the last neuron.
 _FIRST_SLOT, _END = 3, 1
-#: From a slot (c0): accumulators in the unload chain's first neuron stage N0; spike known to the sequencer (after N5).
-_SLOT_TO_N0, _N0_TO_KNOWN, _N0_TO_DONE = 10, 6, 9
-#: Error unit X0 to X6; slot of a backward sweep to X0 without the adder tree; write-back of an update slot.
-_ERROR, _BACKWARD, _DRAIN = 6, 9, 10
+#: From a slot (c0): accumulators in the unload chain's first neuron stage N0; spike known to the sequencer (after N7);
+#: last neuron written.
+_SLOT_TO_N0, _N0_TO_KNOWN, _N0_TO_DONE = 11, 8, 13
+#: Parity of the clock in which even bank addresses are issued.
+_PHASE = 0
+#: Error unit X0 to X11; slot of a backward sweep to X0 without the adder tree; write-back of an update slot.
+_ERROR, _BACKWARD, _DRAIN = 11, 11, 11
+#: The softmax beside its two walks and its division; a group of the filter constants.
+_SOFTMAX, _ADAPT = 13, 8
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,11 @@ def predicted_cycles(config: NetworkConfig) -> Cycles:
 
 
 def _forward(config: NetworkConfig, learn: bool) -> int:
-    """Clock at which the last neuron of the last layer is written (N9)."""
+    """Clock at which the last neuron of the last layer is written (N13)."""
     layout, lanes = Layout(config), config.lanes
+    per_post, to_known, to_done = neuron_clocks(config), _N0_TO_KNOWN, _N0_TO_DONE
+    if config.serial:  # its first clock is the one before N0
+        to_known, to_done = microcode(config).clocks("neuron", Act.EMIT) + 2, per_post - 1
     known = [0] * config.inputs  # clock from which a slot of each pre may issue
     clock = _FIRST_SLOT  # next slot at the earliest
     chain_free, n0 = 0, 0
@@ -76,33 +85,66 @@ def _forward(config: NetworkConfig, learn: bool) -> int:
                     clock = max(clock, known[pre])
                 if pre == pres - 1:
                     clock = max(clock, chain_free)
+                if learn:
+                    clock = _in_phase(config, clock, layout.synapse_base[layer] + block * pres + pre)
                 block_start = clock - pre  # had the block not waited for its inputs
                 clock += 1
             last = clock - 1
-            chain_free = last + here
+            chain_free = last + here * per_post
             n0 = last + _SLOT_TO_N0
-            emitted += [n0 + i + _N0_TO_KNOWN for i in range(here)]
+            emitted += [n0 + i * per_post + to_known for i in range(here)]
         known = emitted
-        n0 += min(lanes, posts - (blocks - 1) * lanes) - 1
+        n0 += (min(lanes, posts - (blocks - 1) * lanes) - 1) * per_post
         clock += 1  # the next layer's sweep is started in the clock after the last slot
-    return n0 + _N0_TO_DONE
+    return n0 + to_done
+
+
+def neuron_clocks(config: NetworkConfig) -> int:
+    """Clocks per neuron of the neuron unit."""
+    return microcode(config).clocks("neuron") if config.serial else 1
+
+
+def _in_phase(config: NetworkConfig, clock: int, address: int) -> int:
+    """Clock at or after ``clock`` in which a sweep that writes may issue a bank address (rtl/bank.py)."""
+    if config.bank is BankKind.SINGLE_PORT and (clock ^ address ^ _PHASE) & 1:
+        return clock + 1
+    return clock
 
 
 def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
-    layout, outputs = Layout(config), config.outputs
+    layout = Layout(config)
     tree = config.lanes.bit_length() - 1
+    adapting = [0] * config.depth
+    if adapt:
+        per_group, drain = (microcode(config).clocks("adapt"), 1) if config.serial else (_ADAPT, 0)
+        adapting = [per_group * config.used_groups(layer) + drain for layer in range(config.depth)]
+    error = done + _readout(config)
+    for layer in range(config.depth - 1, 0, -1):
+        start = error + 1 + adapting[layer]
+        pres = config.pre(layer)
+        error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres + _BACKWARD + tree
+        error += pres * microcode(config).clocks("hidden") + 1 if config.serial else _ERROR
+    adapted = error + 1 + adapting[0]
+    clock = error
+    for layer in range(config.depth):
+        # `error` is the clock after the last delta; update slots come one clock later than `clock` counts here.
+        clock = _in_phase(config, clock + 2, layout.synapse_base[layer]) - 1
+        clock += layout.blocks(layer) * config.pre(layer)
+    return max(clock + _DRAIN, adapted)
+
+
+def _readout(config: NetworkConfig) -> int:
+    """Clocks from the last neuron to the last error of the readout."""
+    outputs = config.outputs
+    if config.serial:
+        code = microcode(config)
+        if config.readout is Readout.MEMBRANE:
+            return outputs * (code.clocks("exp") + code.clocks("readout")) + RECIPROCAL_BITS + 5
+        return outputs * code.clocks("readout") + 1
     if config.readout is Readout.MEMBRANE:
         # two walks over the readout around one division
-        error = done + 2 * outputs + RECIPROCAL_BITS + 11 + _ERROR
-    else:
-        error = done + outputs + _ERROR
-    for layer in range(config.depth - 1, 0, -1):
-        start = error + 1 + (3 * config.used_groups(layer) if adapt else 0)
-        pres = config.pre(layer)
-        error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres + _BACKWARD + tree + _ERROR
-    adapted = error + 1 + (3 * config.used_groups(0) if adapt else 0)
-    last_slot = error + sum(layout.blocks(i) * config.pre(i) + 1 for i in range(config.depth))
-    return max(last_slot + _DRAIN, adapted)
+        return 2 * outputs + RECIPROCAL_BITS + _SOFTMAX + _ERROR
+    return outputs + _ERROR
 
 
 # -- bounds of SPEC section 4 ----------------------------------------------------------------------------------------
@@ -123,7 +165,7 @@ def scheduled_bound(config: NetworkConfig) -> int:
     """Clocks that a scheduled step may take: two trace steps, the backward pass of layers >= 2, the softmax."""
     layout = Layout(config)
     backward = sum(layout.blocks(i) * config.pre(i) for i in range(1, config.depth))
-    softmax = 2 * config.outputs + RECIPROCAL_BITS + 11 if config.readout is Readout.MEMBRANE else 0
+    softmax = _readout(config) if config.readout is Readout.MEMBRANE else 0
     return 2 * trace_bound(config) + backward + softmax
 
 

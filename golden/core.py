@@ -7,9 +7,11 @@ filter traces, eligibility traces, neurons, readout error, backward pass, weight
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from solsa.contract import NetworkConfig, Parameters, Readout
+from solsa.contract import Format, NetworkConfig, Parameters, Readout
 from solsa.contract.formats import ADAPT_GUARD, Rounding
 from solsa.contract.random import xorshift32
 
@@ -29,6 +31,10 @@ class GoldenCore:
     weights : list of int64 arrays [M, N], optional
         Start weights in format ``weight``; zero without.
     """
+
+    #: Called before every store that may saturate: name of the store (a row of Formats.operations where one belongs
+    #: to it), values, least and largest value that is kept. For coverage; None costs nothing.
+    watch: Callable[[str, Ints, int, int], None] | None = None
 
     def __init__(self, config: NetworkConfig, parameters: Parameters, weights: list[Ints] | None = None) -> None:
         parameters.check(config)
@@ -108,7 +114,7 @@ class GoldenCore:
             signals = s.layers[i].spike * self.config.formats.spike
         last = s.layers[-1]
         readout = last.spike if self.config.spiking(depth - 1) else last.membrane
-        s.score = saturate(s.score + readout, self.config.formats.score)
+        s.score = self._store("score", s.score + readout, self.config.formats.score)
         s.fresh_neurons = False
         if learn:
             s.fresh_traces = False
@@ -124,6 +130,12 @@ class GoldenCore:
         s = self.state
         return StepTrace(step, learned, updated, [x.copy() for x in s.layers], s.score.copy(), s.rng, s.updates)
 
+    def _store(self, name: str, value: Ints, fmt: Format) -> Ints:
+        """Saturate a value to the format in which it is stored."""
+        if self.watch is not None:
+            self.watch(name, value, fmt.min, fmt.max)
+        return saturate(value, fmt)
+
     # -- one layer forward -------------------------------------------------------------------------------------------
     def _forward(self, index: int, signals: Ints, learn: bool) -> None:
         f, ops, p, s = self.config.formats, self._ops, self.parameters, self.state
@@ -137,12 +149,13 @@ class GoldenCore:
             self._advance_traces(layer, group, a, a_post, old_current, signals)
 
         total = drop(layer.weight @ signals, ops["current_sum"].shift, Rounding.HALF_UP)
-        layer.current = saturate(drop(a_post * old_current, ops["current_decay"].shift, zero) + total, f.current)
+        decayed = drop(a_post * old_current, ops["current_decay"].shift, zero)
+        layer.current = self._store("current_decay", decayed + total, f.current)
         membrane = layer.current
         if not s.fresh_neurons:
             decayed = drop(self._lam[index] * layer.membrane, ops["membrane_decay"].shift, zero)
             membrane = decayed + layer.current - p.rho[index] * layer.spike
-        layer.membrane = saturate(membrane, f.membrane)
+        layer.membrane = self._store("membrane_decay", membrane, f.membrane)
 
         lam = self._lam[index] >> ops["gain_decay"].shift
         if self.config.spiking(index):
@@ -151,9 +164,10 @@ class GoldenCore:
             layer.surrogate = self._table[
                 surrogate_index(layer.membrane, theta, p.surrogate_shift, self.config.surrogate_entries)
             ]
-            layer.gain = saturate(lam - ((p.rho[index] * layer.surrogate) >> ops["gain_reset"].shift), f.gain)
+            reset = (p.rho[index] * layer.surrogate) >> ops["gain_reset"].shift
+            layer.gain = self._store("gain_reset", lam - reset, f.gain)
         else:
-            layer.gain = saturate(lam, f.gain)
+            layer.gain = self._store("gain_decay", lam, f.gain)
 
     def _advance_traces(
         self, layer: LayerState, group: Ints, a: Ints, a_post: Ints, old_current: Ints, signals: Ints
@@ -164,19 +178,21 @@ class GoldenCore:
         current_in = old_current >> ops["filter_trace_in"].shift
         signal_in = (signals << (f.trace.frac - f.input.frac))[None, :]
         if fresh:
-            layer.filter = np.repeat(saturate(signal_in, f.trace), used, axis=0)
+            layer.filter = np.repeat(self._store("filter_start", signal_in, f.trace), used, axis=0)
             layer.trace = layer.filter[group % used]
-            layer.filter_trace = saturate(current_in, f.filter_trace)
-            layer.adapt_trace = saturate(layer.filter_trace >> ops["adapt_trace_in"].shift, f.adapt_trace)
+            layer.filter_trace = self._store("filter_trace_in", current_in, f.filter_trace)
+            entering = layer.filter_trace >> ops["adapt_trace_in"].shift
+            layer.adapt_trace = self._store("adapt_trace_in", entering, f.adapt_trace)
             return
         decayed = drop(a[:used, None] * layer.filter, ops["filter_decay"].shift, zero)
-        layer.filter = saturate(decayed + signal_in, f.trace)
+        layer.filter = self._store("filter_decay", decayed + signal_in, f.trace)
         kept = drop(layer.gain[:, None] * layer.trace, ops["trace_decay"].shift, zero)
-        layer.trace = saturate(kept + layer.filter[group], f.trace)
+        layer.trace = self._store("trace_decay", kept + layer.filter[group], f.trace)
         old = drop(a_post * layer.filter_trace, ops["filter_trace_decay"].shift, zero)
-        layer.filter_trace = saturate(old + current_in, f.filter_trace)
+        layer.filter_trace = self._store("filter_trace_decay", old + current_in, f.filter_trace)
         old = drop(layer.gain * layer.adapt_trace, ops["adapt_trace_decay"].shift, zero)
-        layer.adapt_trace = saturate(old + (layer.filter_trace >> ops["adapt_trace_in"].shift), f.adapt_trace)
+        entering = layer.filter_trace >> ops["adapt_trace_in"].shift
+        layer.adapt_trace = self._store("adapt_trace_decay", old + entering, f.adapt_trace)
 
     # -- errors and updates ------------------------------------------------------------------------------------------
     def _readout_error(self, label: int, target: Ints | None) -> Ints:
@@ -186,7 +202,8 @@ class GoldenCore:
             if target is None:
                 raise ValueError("the target readout needs a target at every learning step")
             wanted = np.asarray(target, dtype=np.int64) << (f.membrane.frac - f.target.frac)
-            return saturate((layer.membrane - wanted) << (f.delta.frac - f.membrane.frac), f.delta)
+            difference = (layer.membrane - wanted) << (f.delta.frac - f.membrane.frac)
+            return self._store("target_error", difference, f.delta)
         if not 0 <= label < self.config.outputs:
             raise ValueError(f"label {label}, allowed 0 to {self.config.outputs - 1}")
         one_hot = np.zeros(self.config.outputs, dtype=np.int64)
@@ -204,11 +221,13 @@ class GoldenCore:
             if index:
                 error = drop(layer.weight.T @ delta, ops["error"].shift, Rounding.HALF_UP)
                 below = s.layers[index - 1]
-                product = below.surrogate * saturate(error, f.delta)
-                delta = saturate(drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP), f.delta)
+                product = below.surrogate * self._store("error", error, f.delta)
+                rounded = drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)
+                delta = self._store("hidden_delta", rounded, f.delta)
         for index, layer in enumerate(s.layers):
             mantissa, shift = p.rate[index]
-            layer.rate_step = saturate(drop(layer.delta * mantissa, shift, Rounding.HALF_UP), f.rate_step)
+            rounded = drop(layer.delta * mantissa, shift, Rounding.HALF_UP)
+            layer.rate_step = self._store("rate_step", rounded, f.rate_step)
             s.rng = xorshift32(s.rng)
             posts, pres = layer.weight.shape
             bits = ops["weight_step"].shift
@@ -216,7 +235,7 @@ class GoldenCore:
                 layer.rate_step[:, None] * layer.trace, bits, Rounding.STOCHASTIC,
                 random_bits(s.rng, posts, pres, bits),
             )  # fmt: skip
-            layer.weight = saturate(layer.weight - change, f.weight)
+            layer.weight = self._store("weight_step", layer.weight - change, f.weight)
             if adapt:
                 self._adapt(index)
         s.updates += 1
@@ -226,6 +245,10 @@ class GoldenCore:
         mantissa, shift = p.adapt_rate[index]
         product = layer.delta * layer.adapt_trace
         for g in range(self.config.used_groups(index)):
-            total = saturate(product[self._groups[index] == g].sum() >> shift, f.adapt_sum)
+            summed = product[self._groups[index] == g].sum() >> shift
+            total = self._store("adapt_sum", summed, f.adapt_sum)
             stepped = int(layer.a[g]) - ((int(total) * mantissa) >> ops["adapt_step"].shift)
-            layer.a[g] = min(max(stepped, p.a_min << ADAPT_GUARD), p.a_max << ADAPT_GUARD)
+            low, high = p.a_min << ADAPT_GUARD, p.a_max << ADAPT_GUARD
+            if self.watch is not None:
+                self.watch("adapt_step", np.array(stepped), low, high)
+            layer.a[g] = min(max(stepped, low), high)

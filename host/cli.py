@@ -1,4 +1,4 @@
-"""The command line: ``solsa learn``, ``eval``, ``verify``, ``build`` and ``info``."""
+"""The command line: ``solsa learn``, ``eval``, ``verify``, ``build``, ``program``, ``devices`` and ``info``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from solsa.contract import PRESETS, ConfigError, Layout, preset
+from solsa.contract import Layout, preset
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 
+from .checkpoint import EVERY, KEEP
+from .cli_build import build_command, program_command
+from .cli_devices import devices_command
 from .display import Bar, numbers, table
 from .errors import OneLineErrors, RunFailed
 from .files import check_file, write_json
 from .geometry import BASE, sizes
+from .golden_device import GoldenDevice
+from .options import BaudOption, JsonOption, PresetOption, optional
 from .session import LearnOptions, run_eval, run_learn
 from .transport import DEFAULT_BAUD
 
@@ -34,9 +39,6 @@ app = typer.Typer(
 DeviceOption = Annotated[
     str, typer.Option(metavar="golden|sim|PORT", help="Golden model, simulated device, or a board's serial port.")
 ]
-PresetOption = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")]
-JsonOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")]
-BaudOption = Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second of the serial port.")]
 SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the random networks and stimuli.")]
 
 
@@ -66,12 +68,20 @@ def learn_command(
         Path | None, typer.Option(metavar="DIR", help="Keep network and pictures here, in place of older ones.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Go on from a network file of an earlier run.")
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="Go on from a network file, or from the newest one of a folder."),
     ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="N|Ns", help="Samples, or seconds with an s, between two checkpoints in --out.")
+    ] = EVERY,
+    keep: Annotated[int, typer.Option(metavar="N", min=1, help="Checkpoints kept while the run goes on.")] = KEEP,
     check_golden: Annotated[
         bool, typer.Option("--check-golden", help="Train the golden model as well, in a second process, and compare.")
     ] = False,
     baud: BaudOption = DEFAULT_BAUD,
+    faults: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests: flip=0.01,disconnect=100,seed=1.")
+    ] = None,
 ) -> None:
     """Train a network on a device, online, sample by sample.
 
@@ -81,11 +91,15 @@ def learn_command(
     that plan: without --epochs it trains to the plan's end; with more epochs
     the last rates stay.
 
+    With --out an interrupt, a lost device or a killed run loses nothing but the
+    time since the last checkpoint: --resume DIR ends with the same bits.
+
     Example: solsa learn JapaneseVowels --device sim --out runs/a
     """
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
-                     resume=resume, check_golden=check_golden, baud=baud),
+                     resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
+                     faults=faults),
         _console(),
     )  # fmt: skip
 
@@ -115,51 +129,38 @@ def verify_command(
     plant: Annotated[
         str | None, typer.Option(metavar="NAME", help="Plant a bug into the RTL first, to see it caught; ? lists them.")
     ] = None,
+    shrink: Annotated[bool, typer.Option(help="Make failing networks small and store them as vectors.")] = True,
+    failures: Annotated[Path, typer.Option(metavar="DIR", help="Folder of these vectors.")] = Path("runs/verify"),
     json: JsonOption = None,
 ) -> None:
     """Run RTL and golden model in lockstep and compare every state word.
 
+    Random requests to complete devices, and functional coverage, come with random networks.
     Exit status 1 if a word differs; the first one is named.
 
     Example: solsa verify --random 20 --seed 1
     """
     check_file(json, "--json")
     _known(preset)
-    run_verify = _optional("solsa.sim.verify", "run_verify", "sim")
+    run_verify = optional("solsa.sim.verify", "run_verify", "sim")
     count = random if random is not None else 10 if preset is None else 0
     console = _console()
     with Bar(console, max(1, count)) as bar:
-        result: dict[str, Any] = run_verify(preset, count, seed, lambda state: _show_verify(bar, state), plant=plant)
-    table(console, [(key.replace("_", " "), value) for key, value in result.items() if not isinstance(value, dict)])
+        result: dict[str, Any] = run_verify(
+            preset, count, seed, lambda state: _show_verify(bar, state),
+            plant=plant, shrink=shrink, failures=failures, reference=GoldenDevice,
+        )  # fmt: skip
+    rows = {key: ", ".join(value) if isinstance(value, list) else value for key, value in result.items()}
+    table(console, [(key.replace("_", " "), value) for key, value in rows.items() if not isinstance(value, dict)])
     if json:
         write_json(json, result)
     if result["mismatches"]:
         raise RunFailed(f"{result['mismatches']} words differ, the first: {result['first_mismatch']}")
 
 
-@app.command("build")
-def build_command(
-    board: Annotated[str, typer.Argument(metavar="BOARD", help="Such as ulx3s_85f.")],
-    preset: PresetOption = None,
-    json: JsonOption = None,
-) -> None:
-    """Build the bitstream of a board and report timing and area.
-
-    Exit status 1 if timing is missed or a tool reports a problem.
-
-    Example: solsa build ulx3s_85f --preset vowels --json u.json
-    """
-    check_file(json, "--json")
-    _known(preset)
-    build_board = _optional("solsa.boards.build", "build_board", "boards")
-    console = _console()
-    with console.status(f"building {board} (minutes)"):
-        result: dict[str, Any] = build_board(board, preset)
-    table(console, [(key.replace("_", " "), value) for key, value in result.items()])
-    if json:
-        write_json(json, result)
-    if result.get("problem"):
-        raise RunFailed(f"{board}: {result['problem']}")
+app.command("build")(build_command)
+app.command("program")(program_command)
+app.command("devices")(devices_command)
 
 
 @app.command("info")
@@ -227,16 +228,6 @@ def _show_verify(bar: Bar, state: dict[str, Any]) -> None:
 def _known(name: str | None) -> None:
     if name is not None:
         preset(name)
-
-
-def _optional(module: str, name: str, extra: str) -> Any:
-    """Function of a part of solsa that needs optional packages."""
-    import importlib
-
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"this needs {error.name}: pip install 'solsa[{extra}]'") from None
 
 
 def _console() -> Console:

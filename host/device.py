@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +20,8 @@ from solsa.contract.registers import (
 )
 from solsa.contract.wire import RUN_HEADER, Opcode, RunFlag, max_steps, max_words, space_header
 
-from .link import Link
+from .faulty import Faults, FaultyLine
+from .link import PAUSE, Link
 from .transport import DEFAULT_BAUD, DeviceError, Transport, open_transport
 from .words import Ints, pack_words, split_layers, synapse_positions, unpack_words
 
@@ -46,6 +48,8 @@ class Device:
         Name in error messages.
     timeout : float
         Seconds until an unanswered request is sent again.
+    **line
+        How to reconnect, see :class:`~solsa.host.link.Link`.
 
     Raises
     ------
@@ -53,17 +57,17 @@ class Device:
         If there is no solsa device, or one of another contract version or configuration.
     """
 
-    def __init__(self, transport: Transport, config: NetworkConfig, name: str, timeout: float = MODEL_TIMEOUT) -> None:
+    def __init__(
+        self, transport: Transport, config: NetworkConfig, name: str, timeout: float = MODEL_TIMEOUT, **line: Any
+    ) -> None:
         self.config = config
         self.name = name
-        self.link = Link(transport, name, timeout)
+        self.link = Link(transport, name, timeout, **line)
         self._entries = register_map(config)
         self._by_name = {e.name: e.address for e in self._entries.values()}
         self._positions = synapse_positions(config)
         self._words = space_words(config)
-        self._max_words = max_words(config.frame_bytes)
-        self._max_steps = max_steps(config.frame_bytes, config.step_bytes)
-        self._check_identity(unpack_words(self.link.start()))
+        self._check_identity(self.link.start())
 
     @classmethod
     def open(
@@ -74,19 +78,38 @@ class Device:
         baud: int = DEFAULT_BAUD,
         timeout: float | None = None,
         say: Callable[[str], None] | None = None,
+        faults: Faults | None = None,
     ) -> Self:
         """Open a device by name: ``golden``, ``sim`` or a serial port; ``say`` is called before something slow.
+
+        A serial port that is lost is waited for and opened again. With ``faults`` the line lies (host/faulty.py).
 
         Raises
         ------
         DeviceError
             If it cannot be reached or is not the device that ``config`` describes.
         """
-        transport = open_transport(where, config, baud, say)
+        model = where in ("golden", "sim")
+
+        def connect() -> Transport:
+            return open_transport(where, config, baud, say)
+
+        transport = faulty = connect() if faults is None else FaultyLine(connect, faults)
+
+        def reconnect() -> Transport:
+            nonlocal transport
+            with suppress(OSError):
+                transport.close()
+            transport = connect()
+            return transport
+
         if timeout is None:
-            timeout = MODEL_TIMEOUT if where in ("golden", "sim") else BOARD_TIMEOUT
+            timeout = MODEL_TIMEOUT if model else BOARD_TIMEOUT
+        line: dict[str, Any] = {} if model else {"reopen": reconnect, "say": say or (lambda _: None)}
+        if isinstance(faulty, FaultyLine):
+            line = {"reopen": faulty.reopen, "pause": 0.0 if model else PAUSE}
         try:
-            return cls(transport, config, where, timeout)
+            return cls(transport, config, where, timeout, **line)
         except BaseException:
             transport.close()
             raise
@@ -101,7 +124,8 @@ class Device:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _check_identity(self, info: Ints) -> None:
+    def _check_identity(self, reply: bytes) -> None:
+        info = unpack_words(reply[: len(reply) // 4 * 4])
         if len(info) <= Register.CONFIG_HASH or info[Register.MAGIC] != MAGIC:
             raise DeviceError(f"{self.name} answers, but is not a solsa device")
         version = int(info[Register.CONTRACT_VERSION])
@@ -118,26 +142,43 @@ class Device:
     # -- words and registers ------------------------------------------------------------------------------------------
     def read_words(self, space: Space, index: int, count: int) -> Ints:
         """Words of an address space as signed integers, int64 [count]; any count."""
-        parts = []
-        for start in range(index, index + count, self._max_words):
-            part = min(self._max_words, index + count - start)
-            reply = self.link.request(Opcode.STATE, space_header(space, start) + bytes([part]))
-            if len(reply) != 4 * part:
-                raise DeviceError(f"device {self.name} sent {len(reply)} bytes for {part} words of {space.name}")
-            parts.append(unpack_words(reply))
+        parts, start, end = [], index, index + count
+        while start < end:
+            part = min(self._max_words, end - start)
+            parts.append(self._read(Opcode.STATE, space, start, part))
+            start += part
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def _read(self, opcode: Opcode, space: Space, index: int, count: int) -> Ints:
+        """Words by one request."""
+        reply = self.link.request(opcode, space_header(space, index) + bytes([count]))
+        if len(reply) != 4 * count:
+            raise DeviceError(f"device {self.name} sent {len(reply)} bytes for {count} words of {space.name}")
+        return unpack_words(reply)
 
     def load_words(self, space: Space, index: int, words: AnyInts) -> None:
         """Write words into an address space; any count (registers one by one)."""
-        size = 1 if space is Space.REGISTER else self._max_words
-        for start in range(0, len(words), size):
+        start = 0
+        while start < len(words):
+            size = 1 if space is Space.REGISTER else self._max_words
             payload = space_header(space, index + start) + pack_words(words[start : start + size].astype(np.int64))
             self.link.request(Opcode.LOAD, payload)
+            start += size
+
+    @property
+    def _max_words(self) -> int:
+        """Words per frame: what the device takes, fewer on a bad line."""
+        return max_words(min(self.config.frame_bytes, self.link.frame_bytes))
+
+    @property
+    def _max_steps(self) -> int:
+        """Steps per frame: what the device takes, fewer on a bad line, but at least one."""
+        return max(1, max_steps(min(self.config.frame_bytes, self.link.frame_bytes), self.config.step_bytes))
 
     def read_register(self, register: str | int) -> int:
         """Value of a register by address or dotted name, such as ``layer0.theta``."""
         address = self._address(register)
-        word = int(unpack_words(self.link.request(Opcode.READ, space_header(Space.REGISTER, address) + b"\x01"))[0])
+        word = int(self._read(Opcode.READ, Space.REGISTER, address, 1)[0])
         entry = self._entries.get(address)
         return word if entry is not None and entry.signed else word & 0xFFFFFFFF
 
@@ -159,8 +200,7 @@ class Device:
     @property
     def cycles(self) -> int:
         """Clocks since reset of the device; 0 where nothing counts them (golden model)."""
-        header = space_header(Space.REGISTER, Register.CYCLES_LOW)
-        low, high = unpack_words(self.link.request(Opcode.READ, header + b"\x02")).tolist()
+        low, high = self._read(Opcode.READ, Space.REGISTER, Register.CYCLES_LOW, 2).tolist()
         return (low & 0xFFFFFFFF) | (high & 0xFFFFFFFF) << 32
 
     # -- networks -----------------------------------------------------------------------------------------------------
@@ -262,9 +302,9 @@ class Device:
         size, total = self.config.step_bytes, len(inputs)
         if not total:
             raise DeviceError("a sample without steps")
-        reply = b""
-        for start in range(0, total, self._max_steps):
-            end = min(start + self._max_steps, total)
+        reply, end = b"", 0
+        while end < total:
+            start, end = end, min(end + self._max_steps, total)
             edge = (RunFlag.RESET if start == 0 else 0) | (RunFlag.LAST if end == total else 0)
             header = RUN_HEADER.pack(flags | edge, code, end - start)
             reply = self.link.request(Opcode.RUN, header + data[start * size : end * size])

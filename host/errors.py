@@ -25,6 +25,10 @@ class RunFailed(Exception):
     """A run that began well and could not be finished, or whose check failed; the message is one line."""
 
 
+class RunInterrupted(Exception):
+    """A run that was asked to stop and has saved what it had; the message says how to go on."""
+
+
 class OneLineErrors(TyperGroup):
     """Command group that reports every error as ``solsa: error: ...`` in one line."""
 
@@ -44,6 +48,8 @@ class OneLineErrors(TyperGroup):
             stop(str(error), WRONG_USE)
         except (RunFailed, OSError) as error:
             stop(str(error), FAILED)
+        except RunInterrupted as error:
+            stop(str(error), INTERRUPTED)
         except (typer.Abort, KeyboardInterrupt):
             stop("interrupted", INTERRUPTED)
         except Exception as error:

@@ -44,6 +44,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         with os.fdopen(handle, "wb") as out:
             write(out)
+            out.flush()
+            os.fsync(out.fileno())  # a power cut must not leave the new name with the old or no content
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(name, 0o666 & ~mask)  # mkstemp makes files private

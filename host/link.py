@@ -1,13 +1,21 @@
-"""Requests and replies over a transport: framing, sequence numbers, time-outs, bounded retries."""
+"""Requests and replies over a transport: framing, sequence numbers, time-outs, bounded retries, reconnection.
+
+A serial line loses, changes and repeats bytes, and may be gone for a while, but no byte overtakes another. Frames with
+a CRC and a number are then all it takes: a request is sent until its own reply arrives, and executed once.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 from cobs import cobs
 
 from solsa.contract.wire import (
+    CRC_BYTES,
     DELIMITER,
+    REPLY_HEADER,
     STATUS_TEXT,
     FrameError,
     Opcode,
@@ -18,18 +26,36 @@ from solsa.contract.wire import (
     unpack_reply,
 )
 
-from .transport import DeviceError, Transport
+from .expected import Expected
+from .transport import ConnectionLost, DeviceError, Transport
 
 _END = bytes([DELIMITER])
-#: A frame is sent this often before the device counts as silent.
+#: Answered by nothing at all this often, a device counts as silent; with anything else than its reply, as unreachable.
 ATTEMPTS = 3
+MOST_ATTEMPTS = 300
+#: Connections that one request may use up.
+RECONNECTS = 5
+#: Seconds to wait for a lost device to come back, and between two looks for it.
+PATIENCE = 60.0
+PAUSE = 0.5
+#: Share of the past that the estimate of the line keeps with every request.
+_MEMORY = 0.998
+#: Bytes of a frame that are worth sending on the worst line.
+_SHORTEST = 32
+#: A line that sends no end of a frame is not listened to without end.
+_LONGEST_BUFFER = 1 << 17
+
+
+class Refused(DeviceError):
+    """The device has answered a request with an error."""
 
 
 class Link:
     """One session with a device.
 
     A request that stays unanswered, or whose reply is damaged, is sent again under the same sequence number: the
-    device then repeats its stored reply and executes nothing twice.
+    device then repeats its stored reply and executes nothing twice. The same holds for a request under way when the
+    connection was lost; once answered, the device is asked whether it holds what it must.
 
     Parameters
     ----------
@@ -39,65 +65,165 @@ class Link:
         Name of the device in error messages.
     timeout : float
         Seconds to wait for a reply before the request is sent again.
+    reopen : callable, optional
+        Releases what is left of a lost transport and opens it anew; without it a lost connection is final.
+    patience, pause : float
+        Seconds to wait for a lost device, and between two attempts.
+    say : callable, optional
+        Called with a line when the connection is lost.
     """
 
-    def __init__(self, transport: Transport, name: str, timeout: float) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        name: str,
+        timeout: float,
+        *,
+        reopen: Callable[[], Transport] | None = None,
+        patience: float = PATIENCE,
+        pause: float = PAUSE,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._transport = transport
         self._name = name
         self._timeout = timeout
+        self._reopen, self._patience, self._pause, self._say = reopen, patience, pause, say
         self._sequence = 0
         self._buffer = b""
-        #: Requests that had to be sent again, over the whole session.
+        self._expected = Expected(b"")
+        # Only a device that has answered once is waited for.
+        self._answered = False
+        #: Requests that had to be sent again, and connections that had to be opened again, over the whole session.
         self.retries = 0
+        self.reconnects = 0
+        # Failed transfers and bytes of the last ones.
+        self._failures, self._bytes = 0.0, 0.0
+
+    @property
+    def frame_bytes(self) -> int:
+        """Longest frame that is worth sending: half of the mean distance of two failures so far."""
+        return max(_SHORTEST, round(self._bytes / self._failures / 2)) if self._failures > 0.5 else 1 << 30
 
     def start(self) -> bytes:
         """Begin a session; returns the payload of the reply to INFO."""
         self._sequence = 0
-        self._transport.send(_END)  # ends what an earlier program may have left half sent
-        return self._exchange(Request(0, Opcode.INFO, b""))
+        with suppress(ConnectionLost):  # the request will meet it again
+            self._transport.send(_END)  # ends what an earlier program may have left half sent
+        info = self._exchange(Request(0, Opcode.INFO, b""))
+        self._expected = Expected(info)
+        return info
 
     def request(self, opcode: Opcode, payload: bytes) -> bytes:
         """Execute one request and return the payload of its reply.
 
         Raises
         ------
+        Refused
+            If the device refuses the request.
+        StateLost
+            If the device was away, and has come back without its state.
         DeviceError
-            If the device refuses the request or does not answer.
+            If the device does not answer, or is gone.
         """
-        self._sequence = self._sequence % 255 + 1
-        return self._exchange(Request(self._sequence, opcode, payload))
+        before = self.reconnects
+        try:
+            reply = self._numbered(opcode, payload)
+        except Refused:
+            self._check_since(before)  # what a device without its state refuses is no mistake of the request
+            raise
+        self._expected.note(opcode, payload)
+        self._check_since(before)
+        return reply
 
     def close(self) -> None:
         """Release the transport."""
         self._transport.close()
 
+    def _check_since(self, before: int) -> None:
+        """If the connection was lost since then, see whether the device holds what it must."""
+        while self.reconnects != before:
+            before = self.reconnects
+            self._expected.check(self._numbered, self._name)
+
+    def _numbered(self, opcode: Opcode, payload: bytes) -> bytes:
+        self._sequence = self._sequence % 255 + 1
+        return self._exchange(Request(self._sequence, opcode, payload))
+
     def _exchange(self, request: Request) -> bytes:
         frame = cobs.encode(pack_request(request)) + _END
-        for attempt in range(ATTEMPTS):
+        lost = 0
+        while True:
+            try:
+                reply = self._attempts(request, frame)
+                break
+            except ConnectionLost as error:
+                lost += 1
+                if self._reopen is None or not self._answered:
+                    raise DeviceError(str(error)) from None
+                if lost > RECONNECTS:
+                    raise DeviceError(f"{error}; given up after {RECONNECTS} connections") from None
+                self._connect(error)
+        self._answered = True
+        if reply.status != Status.OK:
+            unknown = f"status {reply.status}, which is not known"
+            text = next((text for status, text in STATUS_TEXT.items() if status == reply.status), unknown)
+            raise Refused(f"device {self._name} refused {_name(request.opcode)}: {text}")
+        return reply.payload
+
+    def _attempts(self, request: Request, frame: bytes) -> Reply:
+        """Send a frame until its reply comes; ConnectionLost if it does not."""
+        silent = 0
+        self._bytes *= _MEMORY
+        self._failures *= _MEMORY
+        for attempt in range(MOST_ATTEMPTS):
             self.retries += attempt > 0
-            self._transport.send(frame)
-            reply = self._await(request)
-            if reply is None:
-                continue
-            if reply.status != Status.OK:
-                unknown = f"status {reply.status}, which is not known"
-                text = next((text for status, text in STATUS_TEXT.items() if status == reply.status), unknown)
-                raise DeviceError(f"device {self._name} refused {_name(request.opcode)}: {text}")
-            return reply.payload
-        raise DeviceError(
-            f"device {self._name} does not answer {_name(request.opcode)}: "
-            f"sent {ATTEMPTS} times, waited {self._timeout:g} s each"
+            # Whatever the device has got of a frame whose end was lost must not become the begin of this one.
+            self._transport.send(_END + frame if attempt else frame)
+            reply, heard = self._await(request)
+            self._bytes += len(frame) + (len(reply.payload) + REPLY_HEADER + CRC_BYTES + 2 if reply else 0)
+            if reply is not None:
+                return reply
+            self._failures += 1
+            silent = 0 if heard else silent + 1
+            if silent == ATTEMPTS:
+                raise ConnectionLost(
+                    f"device {self._name} does not answer {_name(request.opcode)}: "
+                    f"sent {ATTEMPTS} times, waited {self._timeout:g} s each"
+                )
+        raise ConnectionLost(
+            f"device {self._name} cannot be understood: {_name(request.opcode)} was sent {MOST_ATTEMPTS} times, "
+            "and only damaged frames came back"
         )
 
-    def _await(self, request: Request) -> Reply | None:
-        """Reply to this request, or None after a time-out or a damaged frame."""
+    def _connect(self, reason: ConnectionLost) -> None:
+        """Open the transport again; DeviceError if it does not come back in time."""
+        assert self._reopen is not None
+        self._say(f"{reason}; waiting up to {self._patience:g} s for it to come back")
+        self._buffer = b""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._transport = self._reopen()
+                self._transport.send(_END)
+                break
+            except DeviceError as error:
+                if time.monotonic() > deadline:
+                    raise DeviceError(f"{reason}; it did not come back ({error})") from None
+                time.sleep(self._pause)
+        self.reconnects += 1
+
+    def _await(self, request: Request) -> tuple[Reply | None, bool]:
+        """Reply to this request, or None after a time-out or a damaged frame; whether anything arrived at all."""
         deadline = time.monotonic() + self._timeout
+        heard = damaged = False
         while (left := deadline - time.monotonic()) > 0:
             frame, end, rest = self._buffer.partition(_END)
             if not end:
-                arrived = self._transport.receive(left)
+                # After a damaged frame only what has arrived already is looked through: waiting would not bring more.
+                arrived = b"" if damaged or len(self._buffer) > _LONGEST_BUFFER else self._transport.receive(left)
                 if not arrived:
                     break
+                heard = True
                 self._buffer += arrived
                 continue
             self._buffer = rest
@@ -106,14 +232,14 @@ class Link:
             try:
                 reply = unpack_reply(cobs.decode(frame))
             except (cobs.DecodeError, FrameError):
-                break
+                damaged = True
+                continue
             if (reply.sequence, reply.opcode) == (request.sequence, request.opcode):
-                return reply
-            if reply.status == Status.BAD_CRC:
-                break
-            # A late reply to an earlier request: read on.
+                return reply, True
+            damaged = damaged or reply.status == Status.BAD_CRC
+            # Else a late reply to an earlier request: read on.
         self._buffer = b""
-        return None
+        return None, heard
 
 
 def _name(opcode: int) -> str:

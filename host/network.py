@@ -7,13 +7,14 @@ An ``.npz`` archive without pickled objects: arrays ``weight0``, ``weight1`` ...
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -30,7 +31,12 @@ KIND = "solsa-network"
 #: Changes when a file of this kind would mean something else.
 FILE_VERSION = 1
 _QUANTISER = "quantiser_"
-_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
+#: What numpy, zipfile and json raise on a damaged, encrypted or oversized archive.
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError, MemoryError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_HISTORY_KEYS = {"epoch", "online_accuracy", "test_accuracy", "seconds"}
 
 
 class NetworkError(ValueError):
@@ -84,6 +90,14 @@ class Network:
         Epochs trained so far.
     history : list of dict
         One entry per epoch, see :mod:`solsa.host.train`.
+    samples_done : int
+        Training samples of the epoch begun that have been learned; ``shuffler`` gives their order.
+    correct : int
+        How many of them were decided right while being learned.
+    seconds : float
+        Time spent on them.
+    data_sha256 : str
+        Fingerprint of the training samples and labels as given to the device; empty in older files.
     """
 
     config: NetworkConfig
@@ -100,6 +114,10 @@ class Network:
     seed: int
     epochs_done: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    samples_done: int = 0
+    correct: int = 0
+    seconds: float = 0.0
+    data_sha256: str = ""
 
     @property
     def sha256(self) -> str:
@@ -142,13 +160,19 @@ class Network:
             "seed": self.seed,
             "epochs_done": self.epochs_done,
             "history": self.history,
+            "samples_done": self.samples_done,
+            "correct": self.correct,
+            "seconds": self.seconds,
+            "data_sha256": self.data_sha256,
             "weight_sha256": self.sha256,
         }
         arrays: dict[str, Any] = {f"weight{i}": w.astype("<i4") for i, w in enumerate(self.weights)}
         arrays["constants"] = np.array(self.constants, dtype="<u4")
         arrays |= {_QUANTISER + key: value for key, value in self.quantiser.to_dict().items()}
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-        write_atomically(path, lambda out: np.savez(out, **arrays))
+        archive = io.BytesIO()  # zipfile cannot be left half way without noise: a full disk must fail in one write
+        np.savez(archive, **arrays)
+        write_atomically(path, lambda out: out.write(archive.getvalue()))
 
     @classmethod
     def load(cls, path: Path) -> Network:
@@ -166,7 +190,7 @@ class Network:
                 arrays = {name: archive[name] for name in archive.files}
             meta = json.loads(arrays["meta"].tobytes())
             foreign = meta["kind"] != KIND
-        except (*_UNREADABLE, AttributeError):
+        except _UNREADABLE:
             raise NetworkError(f"{path}: not a network file of solsa, or damaged") from None
         if foreign:
             raise NetworkError(f"{path}: not a network file of solsa")
@@ -210,10 +234,27 @@ class Network:
             seed=int(meta["seed"]),
             epochs_done=int(meta["epochs_done"]),
             history=list(meta["history"]),
+            samples_done=int(meta.get("samples_done", 0)),
+            correct=int(meta.get("correct", 0)),
+            seconds=float(meta.get("seconds", 0.0)),
+            data_sha256=str(meta.get("data_sha256", "")),
         )
         if network.sha256 != meta["weight_sha256"]:
             raise NetworkError("damaged, the weights do not match their SHA-256")
+        network.check_progress()
         return network
+
+    def check_progress(self) -> None:
+        """Raise NetworkError unless epochs, samples and generators are such as a run leaves them."""
+        if not (len(self.history) == self.epochs_done and all(set(e) >= _HISTORY_KEYS for e in self.history)):
+            raise NetworkError(f"damaged, {self.epochs_done} epochs done, but {len(self.history)} in the history")
+        if not 0 <= self.correct <= self.samples_done:
+            raise NetworkError(f"damaged, {self.correct} of {self.samples_done} samples right")
+        if not 0 < self.rng < 1 << 32:
+            raise NetworkError(f"damaged, random generator {self.rng}, allowed 1 to {(1 << 32) - 1}")
+        if len(self.class_names) != self.config.outputs:
+            raise NetworkError(f"damaged, {len(self.class_names)} class names for {self.config.outputs} outputs")
+        np.random.PCG64().state = cast(Any, self.shuffler)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,20 @@ from rich.console import Console
 
 from solsa.contract import PRESETS, ConfigError, preset
 
+from .checkpoint import EVERY, KEEP, NETWORK_FILE, Checkpoints, Every, load_newest
 from .data import Dataset, load_dataset
 from .device import Device
 from .display import Bar, LearnDisplay, accuracy_table, table
-from .errors import RunFailed
+from .errors import RunFailed, RunInterrupted
+from .faulty import Faults
 from .files import check_file, make_folder, write_json
 from .geometry import network_for, sizes
 from .golden_run import GoldenRun
 from .network import Network, NetworkError
 from .recipe import recipe_for
-from .train import LearnResult, Progress, evaluate, first_difference, learn, quantise, start_network
+from .train import LearnResult, Progress, evaluate, fingerprint, first_difference, learn, quantise, start_network
 from .transport import DEFAULT_BAUD, DeviceError
 
-NETWORK_FILE = "network.npz"
 RESULT_FILE = "result.json"
 CURVE_FILE = "learning_curve.png"
 RASTER_FILE = "spikes.png"
@@ -44,6 +46,11 @@ class LearnOptions:
     resume: Path | None = None
     check_golden: bool = False
     baud: int = DEFAULT_BAUD
+    checkpoint: str = EVERY
+    keep: int = KEEP
+    faults: str | None = None
+    #: Resumed from a folder: a run whose epochs are all done is finished.
+    finish: bool = False
 
 
 def run_learn(options: LearnOptions, console: Console) -> LearnResult:
@@ -54,25 +61,40 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
     ConfigError, DataError, DeviceError, NetworkError, OutputError
         For arguments that cannot work, before anything is trained.
     RunFailed
-        If the device is lost on the way, or the golden model ends with other words.
+        If the device is lost on the way, results cannot be written, or the golden model ends with other words.
+    RunInterrupted
+        If a signal stopped it; what it had is saved.
     """
     check_file(options.json, "--json")
+    faults = None if options.faults is None else Faults.parse(options.faults)
+    every = Every.parse(options.checkpoint)
     dataset = load_dataset(options.dataset)
-    network = _resumed(options, dataset) if options.resume else _fresh(options, dataset)
+    if options.resume:
+        if options.resume.is_dir() and options.out is None:
+            options = replace(options, out=options.resume)
+        options, network = _resumed(options, dataset, console)
+    else:
+        network = _fresh(options, dataset)
     epochs = _epochs(options, network)
     make_folder(options.out, "--out")
-    with _opened(options.device, network, options.baud, console) as device, ExitStack() as stack:
+    checkpoints = Checkpoints(options.out, every, options.keep) if options.out else None
+    with _opened(options.device, network, options.baud, console, faults) as device, ExitStack() as stack:
         _show_start(options, dataset, network, epochs, console)
-        done = network.epochs_done
         golden = stack.enter_context(GoldenRun(network, dataset, epochs)) if options.check_golden else None
         try:
-            result = _learn(device, network, dataset, epochs, console, options.out)
+            result = _learn(device, network, dataset, epochs, console, checkpoints, options)
             if options.out:
                 _draw(device, network, dataset, options.out)
         except DeviceError as error:
-            kept = options.out and network.epochs_done > done
-            where = f"; {network.epochs_done} epochs are kept in {options.out}" if kept else ""
+            where = f"; {network.epochs_done} epochs are kept in {options.out}" if options.out else ""
             raise RunFailed(f"{error}{where}") from None
+        except OSError as error:
+            how = f"; go on with: {_again(options, network, epochs)}" if options.out else ""
+            raise RunFailed(f"{options.out}: cannot be written ({error.strerror or error}){how}") from None
+        except KeyboardInterrupt:
+            if options.out is None:
+                raise
+            raise RunInterrupted(f"interrupted; go on with: {_again(options, network, epochs)}") from None
         if golden is not None:
             with console.status("waiting for the golden model"):
                 reference = golden.result()
@@ -84,6 +106,8 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
         write_json(options.out / RESULT_FILE, result.to_dict())
     if options.json:
         write_json(options.json, result.to_dict())
+    if checkpoints:
+        checkpoints.clear()
     if result.golden_difference is not None:
         raise RunFailed(f"not equal to the golden model: {result.golden_difference}")
     return result
@@ -132,47 +156,83 @@ def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
     return start_network(config, name, recipe, dataset, options.seed or 0)
 
 
-def _resumed(options: LearnOptions, dataset: Dataset) -> Network:
+def _resumed(options: LearnOptions, dataset: Dataset, console: Console) -> tuple[LearnOptions, Network]:
+    """The network to go on with; the options then name its file."""
     assert options.resume is not None
-    network = Network.load(options.resume)
+    file = options.resume
+    if file.is_dir():
+        file, network = load_newest(options.resume, console.print)
+        options = replace(options, resume=file, finish=True)
+    else:
+        network = Network.load(file)
     network.check_dataset(dataset)
     if dataset.name != network.dataset:
-        raise NetworkError(f"{options.resume} was trained on {network.dataset}, not on {dataset.name}")
+        raise NetworkError(f"{file} was trained on {network.dataset}, not on {dataset.name}")
+    if network.data_sha256 not in ("", fingerprint(dataset)) or network.samples_done > len(dataset.train):
+        raise NetworkError(f"{file} was trained on other samples than {options.dataset} holds now")
     if options.preset is not None and preset(options.preset) != network.config:
         raise NetworkError(
-            f"{options.resume} holds configuration {network.config.config_hash} ({network.preset}), "
+            f"{file} holds configuration {network.config.config_hash} ({network.preset}), "
             f"preset {options.preset} is {preset(options.preset).config_hash}"
         )
     if options.seed is not None and options.seed != network.seed:
-        raise NetworkError(f"{options.resume} was started with seed {network.seed}, not {options.seed}")
-    return network
+        raise NetworkError(f"{file} was started with seed {network.seed}, not {options.seed}")
+    return options, network
 
 
 def _epochs(options: LearnOptions, network: Network) -> int:
     epochs = network.recipe.epochs if options.epochs is None else options.epochs
-    if epochs <= network.epochs_done:
+    if epochs < network.epochs_done or (epochs == network.epochs_done and not options.finish):
         raise ConfigError(
             f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; give a larger --epochs"
         )
     return epochs
 
 
-def _opened(name: str, network: Network, baud: int, console: Console) -> Device:
+def _again(options: LearnOptions, network: Network, epochs: int) -> str:
+    """Command that goes on with an interrupted run."""
+    words = ["solsa", "learn", options.dataset, "--device", options.device, "--resume", str(options.out)]
+    if epochs != network.recipe.epochs:
+        words += ["--epochs", str(epochs)]
+    if options.json:
+        words += ["--json", str(options.json)]
+    return shlex.join(words)
+
+
+def _opened(name: str, network: Network, baud: int, console: Console, faults: Faults | None = None) -> Device:
     with console.status(f"opening device {name}"):
-        return Device.open(name, network.config, baud=baud, say=lambda line: console.print(line))
+        return Device.open(name, network.config, baud=baud, say=lambda line: console.print(line), faults=faults)
 
 
 # -- training and files -----------------------------------------------------------------------------------------------
 def _learn(
-    device: Device, network: Network, dataset: Dataset, epochs: int, console: Console, out: Path | None
+    device: Device,
+    network: Network,
+    dataset: Dataset,
+    epochs: int,
+    console: Console,
+    checkpoints: Checkpoints | None,
+    options: LearnOptions,
 ) -> LearnResult:
-    def keep(now: Network) -> None:
-        assert out is not None
-        now.save(out / NETWORK_FILE)
-
     per_epoch = len(dataset.train) + len(dataset.test)
-    with LearnDisplay(console, epochs, per_epoch, network.epochs_done) as display:
-        return learn(device, network, dataset, epochs, display, keep if out else None)
+    with LearnDisplay(console, epochs, per_epoch, network.epochs_done) as display, ExitStack() as stack:
+        if checkpoints is None or options.out is None:
+            return learn(device, network, dataset, epochs, display)
+        file = options.out / NETWORK_FILE
+        kept = stack.enter_context(checkpoints)
+        kept.save(network)
+
+        def snapshot(now: Network) -> None:
+            kept.save(now)
+            if kept.stopping:
+                raise RunInterrupted(
+                    f"interrupted in epoch {now.epochs_done + 1} after {now.samples_done} samples; "
+                    f"go on with: {_again(options, now, epochs)}"
+                )
+
+        return learn(
+            device, network, dataset, epochs, display, lambda now: now.save(file), due=kept.due, on_snapshot=snapshot
+        )
 
 
 def _draw(device: Device, network: Network, dataset: Dataset, out: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,10 +18,15 @@ from solsa.contract.parameters import Rate
 
 from .data import Dataset
 from .device import Device
+from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
 from .recipe import Recipe, initial_weights
 from .words import Ints
+
+#: How often a device may lose its state without the run having come any further, before it is given up.
+RESTORES = 5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class LearnResult:
 
 
 OnProgress = Callable[[Progress], None]
-OnEpoch = Callable[[Network], None]
+OnNetwork = Callable[[Network], None]
 
 
 def quantise(dataset: Dataset, quantiser: Quantiser) -> tuple[Samples, Samples]:
@@ -116,7 +122,17 @@ def start_network(config: NetworkConfig, preset: str, recipe: Recipe, dataset: D
         dataset=dataset.name,
         class_names=dataset.class_names,
         seed=seed,
+        data_sha256=fingerprint(dataset),
     )
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over shapes, values and classes of the training samples."""
+    digest = hashlib.sha256()
+    for sample in dataset.train:
+        digest.update(f"{sample.shape}".encode() + np.ascontiguousarray(sample, dtype="<f8").tobytes())
+    digest.update(np.asarray(dataset.train_labels).astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def learn(
@@ -125,61 +141,55 @@ def learn(
     dataset: Dataset,
     epochs: int,
     on_progress: OnProgress = lambda _: None,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: OnNetwork = lambda _: None,
+    *,
+    due: Callable[[], bool] = lambda: False,
+    on_snapshot: OnNetwork = lambda _: None,
 ) -> LearnResult:
     """Train a network on a device until it has seen ``epochs`` epochs, those before a resume included.
+
+    A sample begins with a reset of all neurons and traces, so between two samples a device holds nothing that counts
+    but weights, filter constants and random generator. Read back there, they and the place in the order of samples are
+    all it takes to go on with the same bits: after a resume, and on a device that has lost its state, which is loaded
+    again with what was read back last.
 
     Parameters
     ----------
     device : Device
         Open, with the network's configuration.
     network : Network
-        Where to start; holds the trained network afterwards.
+        Where to start; holds the trained network afterwards, and the last one read back in between.
     dataset : Dataset
         Checked against the network.
     epochs : int
-        More than ``network.epochs_done``.
+        At least ``network.epochs_done``.
     on_progress : callable
         After every sample.
-    on_epoch : callable, optional
+    on_epoch : callable
         After every epoch, with the network as read back from the device.
+    due : callable
+        Asked after every sample whether the network is to be read back now.
+    on_snapshot : callable
+        Then called with it.
 
     Returns
     -------
     LearnResult
         Accuracies are those after the last epoch, of both sets without learning.
+
+    Raises
+    ------
+    StateLost
+        If the device loses its state RESTORES times before a next network could be read back.
     """
     network.check_dataset(dataset)
-    train, test = quantise(dataset, network.quantiser)
-    source = np.random.PCG64()
-    source.state = cast(Any, network.shuffler)
-    began, cycles, steps = time.perf_counter(), device.cycles, 0
-    device.load_network(network.current_parameters(), network.weights)
-    for epoch in range(network.epochs_done, epochs):
-        epoch_began = time.perf_counter()
-        device.set_rates(*rates(network, epoch))
-        order = _shuffled(len(train.inputs), source)
-        right = _train(device, train, order, network.recipe.adapts, epoch + 1, on_progress)
-        decisions = evaluate(device, test, on_progress, epoch + 1)
-        steps += train.steps + test.steps
-        if on_epoch is not None or epoch + 1 == epochs:
-            read_back(device, network)
-        # From here on the network is that of the next epoch: nothing below can fail half way.
-        network.epochs_done = epoch + 1
-        network.shuffler = dict(source.state)
-        network.history.append(
-            {
-                "epoch": epoch + 1,
-                "online_accuracy": right / len(train.inputs),
-                "test_accuracy": float(np.mean(decisions == test.labels)),
-                "seconds": time.perf_counter() - epoch_began,
-            }
-        )
-        if on_epoch is not None:
-            on_epoch(network)
-    train_accuracy = float(np.mean(evaluate(device, train) == train.labels))
-    steps += train.steps
-    counted = device.cycles - cycles
+    began, cycles = time.perf_counter(), device.cycles
+    run = _Run(device, network, *quantise(dataset, network.quantiser), on_progress, due, on_snapshot)
+    while network.epochs_done < epochs:
+        run.restoring(run.epoch)
+        on_epoch(network)
+    right = run.restoring(run.trained_samples_right)
+    counted = run.restoring(lambda: device.cycles) - cycles
     return LearnResult(
         dataset=dataset.name,
         device=device.name,
@@ -187,17 +197,109 @@ def learn(
         seed=network.seed,
         epochs=network.epochs_done,
         test_accuracy=network.history[-1]["test_accuracy"],
-        train_accuracy=train_accuracy,
-        steps=steps,
+        train_accuracy=right,
+        steps=run.steps,
         weight_sha256=network.sha256,
         wall_seconds=time.perf_counter() - began,
-        device_cycles=counted or None,
+        device_cycles=counted if counted > 0 else None,
         config_hash=network.config.config_hash,
         history=network.history,
         notes=list(dataset.notes),
         versions=versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+@dataclass
+class _Run:
+    """The epochs of :func:`learn`. The network changes only when it has been read back whole."""
+
+    device: Device
+    network: Network
+    train: Samples
+    test: Samples
+    on_progress: OnProgress
+    due: Callable[[], bool]
+    on_snapshot: OnNetwork
+    steps: int = 0
+    _loaded: bool = False
+
+    def restoring(self, work: Callable[[], T]) -> T:
+        """Do work on the loaded device; once more, with the network loaded again, if the device has lost its state."""
+        lost, place = 0, (-1, -1)
+        while True:
+            now = (self.network.epochs_done, self.network.samples_done)
+            lost, place = (lost if now == place else 0), now
+            try:
+                if not self._loaded:
+                    self.device.load_network(self.network.current_parameters(), self.network.weights)
+                    self._loaded = True
+                return work()
+            except StateLost:
+                self._loaded = False
+                lost += 1
+                if lost >= RESTORES:
+                    raise
+
+    def epoch(self) -> None:
+        """Train what is left of an epoch, test, and move the network to the next one."""
+        network, train = self.network, self.train
+        number, right, before, began = network.epochs_done, network.correct, network.seconds, time.perf_counter()
+        source = np.random.PCG64()
+        source.state = cast(Any, network.shuffler)
+        order = _shuffled(len(train.inputs), source)
+        self.device.set_rates(*rates(network, number))
+        if network.samples_done:
+            self.on_progress(Progress(number + 1, "train", network.samples_done, len(order), right))
+
+        def seconds() -> float:
+            return before + time.perf_counter() - began
+
+        def snapshot(done: int) -> None:
+            if self.due():
+                read_back(self.device, network)
+                network.samples_done, network.correct, network.seconds = done, right, seconds()
+                self.on_snapshot(network)
+
+        for done in range(network.samples_done, len(order)):
+            i = order[done]
+            label = int(train.labels[i])
+            scores = self.device.run_sample(train.inputs[i], label, learn=True, adapt=network.recipe.adapts)
+            right += int(np.argmax(scores) == label)
+            self.steps += len(train.inputs[i])
+            self.on_progress(Progress(number + 1, "train", done + 1, len(order), right))
+            snapshot(done + 1)
+
+        def tested(at: Progress) -> None:
+            self.on_progress(at)
+            snapshot(len(order))
+
+        decisions = evaluate(self.device, self.test, tested, number + 1)
+        self.steps += self.test.steps
+        read_back(self.device, network)
+        # From here on the network is that of the next epoch: nothing below can fail half way.
+        network.epochs_done = number + 1
+        network.samples_done, network.correct, network.seconds = 0, 0, 0.0
+        network.shuffler = dict(source.state)
+        network.history.append(
+            {
+                "epoch": number + 1,
+                "online_accuracy": right / len(order),
+                "test_accuracy": float(np.mean(decisions == self.test.labels)),
+                "seconds": seconds(),
+            }
+        )
+
+    def trained_samples_right(self) -> float:
+        """Share of the training samples that the trained network decides right, without learning."""
+
+        def tested(_: Progress) -> None:
+            if self.due():
+                self.on_snapshot(self.network)
+
+        decisions = evaluate(self.device, self.train, tested)
+        self.steps += self.train.steps
+        return float(np.mean(decisions == self.train.labels))
 
 
 def evaluate(device: Device, samples: Samples, on_progress: OnProgress = lambda _: None, epoch: int = 0) -> Ints:
@@ -258,19 +360,6 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
-
-
-def _train(
-    device: Device, samples: Samples, order: Sequence[int], adapt: bool, epoch: int, on_progress: OnProgress
-) -> int:
-    """One pass over the training samples; returns how many were decided right while being learned."""
-    correct = 0
-    for done, i in enumerate(order, start=1):
-        label = int(samples.labels[i])
-        scores = device.run_sample(samples.inputs[i], label, learn=True, adapt=adapt)
-        correct += int(np.argmax(scores) == label)
-        on_progress(Progress(epoch, "train", done, len(order), correct))
-    return correct
 
 
 def _shuffled(count: int, source: np.random.PCG64) -> list[int]:

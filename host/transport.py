@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Protocol
 
 import serial
 from serial.tools import list_ports
 
 from solsa.contract import NetworkConfig
+from solsa.contract.cycles import predicted_cycles
+from solsa.contract.wire import max_steps
 
 #: Baud rate of the link unless the user says otherwise.
 DEFAULT_BAUD = 1_000_000
@@ -28,6 +31,10 @@ class DeviceError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class ConnectionLost(DeviceError):
+    """The line to a device is gone; it may come back."""
 
 
 class Transport(Protocol):
@@ -68,21 +75,21 @@ class SerialTransport:
             raise DeviceError(f"port {port}: {_open_error(error)}") from None
 
     def send(self, data: bytes) -> None:
-        """Send all bytes; DeviceError if the port is gone or stuck."""
+        """Send all bytes; ConnectionLost if the port is gone or stuck."""
         try:
             self._port.write(data)
         except OSError as error:
-            raise DeviceError(f"port {self._name}: cannot write ({error})") from None
+            raise ConnectionLost(f"port {self._name}: cannot write ({error})") from None
 
     def receive(self, timeout: float) -> bytes:
-        """Bytes that arrived within ``timeout`` seconds; DeviceError if the port is gone."""
+        """Bytes that arrived within ``timeout`` seconds; ConnectionLost if the port is gone."""
         try:
             if self._port.timeout != timeout:
                 self._port.timeout = timeout
             first: bytes = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else first
         except (OSError, TypeError) as error:  # pyserial raises TypeError when the port is closed underneath it
-            raise DeviceError(f"port {self._name}: cannot read ({error})") from None
+            raise ConnectionLost(f"port {self._name}: cannot read ({error})") from None
 
     def close(self) -> None:
         """Close the port."""
@@ -100,6 +107,13 @@ def _open_error(error: Exception) -> str:
     if number in _OPEN_ERRORS:
         return _OPEN_ERRORS[number]
     return f"cannot be opened ({text})"
+
+
+def longest_silence(config: NetworkConfig) -> int:
+    """Clocks after which a device that has not answered will not: twice what the longest request can take."""
+    step = max(astuple(predicted_cycles(config)))
+    bits = 10 * 64 * config.frame_bytes  # the request on the line, at the most clocks per bit of a simulation
+    return 2 * (max_steps(config.frame_bytes, config.step_bytes) * step + bits)
 
 
 def open_transport(
@@ -134,7 +148,7 @@ def open_transport(
         except ModuleNotFoundError as error:
             raise DeviceError(f"the simulated device needs {error.name}: pip install 'solsa[sim]'") from None
         try:
-            simulated: Transport = SimulatedDevice(config, say=say)
+            simulated: Transport = SimulatedDevice(config, say=say, silence=longest_silence(config))
         except ToolError as error:
             raise DeviceError(str(error)) from None
         return simulated

@@ -64,28 +64,51 @@ class Adapt(wiring.Component):
         m.d.comb += index.eq(layer * groups + group)
         mantissa = by_index(m, layer, list(self.mantissa), "mantissa_of_layer")
         shift = by_index(m, layer, list(self.shift), "shift_of_layer")
-        total = by_index(m, group, list(self.sums), "total")
-        old = by_index(m, index, list(self.constants), "old")
 
+        total_of_group = by_index(m, group, list(self.sums), "total_of_group")
+        old_of_group = by_index(m, index, list(self.constants), "old_of_group")
+
+        # One small operation per clock (contract/cycles.py counts them): nothing waits for them but the next sweep.
+        sum_shape = signed(len(self.sums[0]))
+        total, shifted, distance = Signal(sum_shape), Signal(sum_shape), Signal(SHIFT_BITS)
+        rate, old = Signal(MANTISSA_BITS), Signal(f.adaptive.width)
         gradient = Signal(signed(f.adapt_sum.width))
         product = Signal(signed(f.adapt_sum.width + MANTISSA_BITS))
         low, high = self.a_min << ADAPT_GUARD, self.a_max << ADAPT_GUARD
         assert f.adaptive.width == DECAY_FRAC + ADAPT_GUARD
         stepped = Signal(signed(max(len(product), f.adaptive.width + 1) + 1))
-        m.d.comb += stepped.eq(old - (product >> f.operations()["adapt_step"].shift))
         raised, clipped = Signal.like(stepped), Signal(f.adaptive.width)
-        m.d.comb += [raised.eq(Mux(stepped < low, low, stepped)), clipped.eq(Mux(raised > high, high, raised))]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(~self.start)
                 with m.If(self.start):
                     m.d.sync += [layer.eq(self.layer), group.eq(0)]
-                    m.next = "SHIFT"
+                    m.next = "SELECT"
+            with m.State("SELECT"):
+                m.d.sync += [
+                    total.eq(total_of_group),
+                    old.eq(old_of_group),
+                    rate.eq(mantissa),
+                    distance.eq(shift),
+                ]
+                m.next = "SHIFT"
             with m.State("SHIFT"):
-                m.d.sync += gradient.eq(saturate(total >> shift, f.adapt_sum))
+                m.d.sync += shifted.eq(total >> distance)
+                m.next = "SATURATE"
+            with m.State("SATURATE"):
+                m.d.sync += gradient.eq(saturate(shifted, f.adapt_sum))
                 m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
-                m.d.sync += product.eq(gradient * mantissa)
+                m.d.sync += product.eq(gradient * rate)
+                m.next = "SUBTRACT"
+            with m.State("SUBTRACT"):
+                m.d.sync += stepped.eq(old - (product >> f.operations()["adapt_step"].shift))
+                m.next = "RAISE"
+            with m.State("RAISE"):
+                m.d.sync += raised.eq(Mux(stepped < low, low, stepped))
+                m.next = "CLIP"
+            with m.State("CLIP"):
+                m.d.sync += clipped.eq(Mux(raised > high, high, raised))
                 m.next = "STEP"
             with m.State("STEP"):
                 m.d.comb += [
@@ -100,7 +123,7 @@ class Adapt(wiring.Component):
                     m.next = "IDLE"
                 with m.Else():
                     m.d.sync += group.eq(group + 1)
-                    m.next = "SHIFT"
+                    m.next = "SELECT"
         with m.If(self.write):
             for i in range(config.depth * groups):
                 with m.If(self.write_index == i):

@@ -42,6 +42,10 @@ class Backward(wiring.Component):
                 "post": Out(g.pre_bits),
                 "layer": Out(g.layer_bits),
                 "error": Out(shape_of(config.formats.delta)),
+                #: serial unit: while `reading`, neuron of the layer below; its error one clock later
+                "reading": In(1),
+                "read_address": In(g.pre_bits),
+                "read_error": Out(shape_of(config.formats.delta)),
             }
         )
 
@@ -55,20 +59,28 @@ class Backward(wiring.Component):
         depth = max([2, *g.pres[1:]])
         m.submodules.memory = memory = Memory(shape=signed(g.error_bits), depth=depth, init=[])
         read, write = memory.read_port(), memory.write_port()
-        beats = delayed(m, self.beat, 2, "beat")
-        total = Signal(signed(g.error_bits))
-        m.d.comb += read.addr.eq(self.beat.pre)
-        m.d.sync += total.eq(Mux(beats[1].block == 0, half, read.data) + self.sum)
-        active = beats[2].valid & (beats[2].mode == Mode.BACKWARD)
+        beats = delayed(m, self.beat, 3, "beat")
+        before, block_sum, total = Signal(signed(g.error_bits)), Signal.like(self.sum), Signal(signed(g.error_bits))
+        serial = self.config.serial
         m.d.comb += [
-            write.en.eq(active & ~beats[2].last_block),
-            write.addr.eq(beats[2].pre),
+            read.addr.eq(Mux(self.reading, self.read_address, self.beat.pre) if serial else self.beat.pre),
+            self.read_error.eq(saturate(read.data >> op.shift, f.delta)),
+        ]
+        m.d.sync += [
+            before.eq(Mux(beats[1].block == 0, half, read.data)),
+            block_sum.eq(self.sum),
+            total.eq(before + block_sum),
+        ]
+        active = beats[3].valid & (beats[3].mode == Mode.BACKWARD)
+        m.d.comb += [
+            write.en.eq(active if serial else active & ~beats[3].last_block),
+            write.addr.eq(beats[3].pre),
             write.data.eq(total),
         ]
         m.d.sync += [
-            self.valid.eq(active & beats[2].last_block),
-            self.post.eq(beats[2].pre),
-            self.layer.eq(beats[2].layer - 1),
+            self.valid.eq(active & beats[3].last_block),
+            self.post.eq(beats[3].pre),
+            self.layer.eq(beats[3].layer - 1),
             self.error.eq(saturate(total >> op.shift, f.delta)),
         ]
         return m

@@ -3,7 +3,8 @@
 Stages, one clock each, named in all files of this folder::
 
     c0  sequencer issues a slot; active list is addressed
-    c1  pre index known; bank and filter addresses are added
+    c1  active list answers
+    c2  pre index known; bank and filter addresses are added
     R0  addresses registered; input and filter memories are addressed
     R1  x, F out of their memories
     R2  addresses registered in front of the lanes (L0); operands of a*F

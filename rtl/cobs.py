@@ -109,9 +109,9 @@ class CobsEncoder(wiring.Component):
         head, tail = Signal.like(self.length), Signal.like(self.length)
         code = Signal(8)
         at_end = Signal()
-        # A register, because block RAM is slow to answer.
-        zero = Signal()
-        m.d.sync += zero.eq(self.data == 0)
+        # Registers, because block RAM is slow to answer.
+        byte, zero = Signal(8), Signal()
+        m.d.sync += [byte.eq(self.data), zero.eq(self.data == 0)]
         m.d.comb += [at_end.eq(head == self.length), self.address.eq(tail), self.busy.eq(1)]
 
         with m.FSM():
@@ -137,7 +137,7 @@ class CobsEncoder(wiring.Component):
                     m.next = "FETCH"
             with m.State("FETCH"):
                 with m.If(tail != head):
-                    m.next = "SEND"
+                    m.next = "LOAD"
                 with m.Elif(at_end):
                     m.next = "DELIMITER"
                 with m.Else():
@@ -145,8 +145,10 @@ class CobsEncoder(wiring.Component):
                     with m.If(code != FULL):  # the block stands for the zero as well
                         m.d.sync += [head.eq(head + 1), tail.eq(tail + 1)]
                     m.next = "LOOK"
+            with m.State("LOAD"):
+                m.next = "SEND"
             with m.State("SEND"):
-                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(self.data)]
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(byte)]
                 with m.If(self.o.ready):
                     m.d.sync += tail.eq(tail + 1)
                     m.next = "FETCH"

@@ -14,6 +14,7 @@ from .backward import Backward
 from .beat import Mode
 from .bus import HostBus, StepCommand
 from .control import Control
+from .engine import Engine
 from .error import ErrorUnit
 from .host_port import HostPort
 from .lanes import Lanes
@@ -22,6 +23,7 @@ from .observe import Observation
 from .presynaptic import Presynaptic
 from .random import Generator
 from .registers import RegisterFile
+from .registers_serial import SerialRegisters
 from .sequencer import Sequencer
 
 
@@ -62,11 +64,16 @@ class Core(wiring.Component):
         m.submodules.presynaptic = pre = Presynaptic(config)
         m.submodules.generator = generator = Generator(config)
         m.submodules.lanes = lanes = Lanes(config, pre.data_bits)
-        m.submodules.neurons = neurons = Neurons(config)
+        if config.serial:
+            m.submodules.engine = engine = Engine(config)
+            neurons, error, adapt = engine.neurons, engine.error, engine.adapt
+            m.submodules.registers = registers = SerialRegisters(config)
+        else:
+            m.submodules.neurons = neurons = Neurons(config)
+            m.submodules.error = error = ErrorUnit(config)
+            m.submodules.adapt = adapt = Adapt(config, error.sum_bits)
+            m.submodules.registers = registers = RegisterFile(config)
         m.submodules.backward = backward = Backward(config, len(lanes.error_sum))
-        m.submodules.error = error = ErrorUnit(config)
-        m.submodules.adapt = adapt = Adapt(config, error.sum_bits)
-        m.submodules.registers = registers = RegisterFile(config)
         m.submodules.host = host = HostPort(config, pre.data_bits)
 
         idle = ~control.busy
@@ -77,6 +84,7 @@ class Core(wiring.Component):
             self.inputs.ready.eq(idle),
             self.targets.ready.eq(idle),
             # sequencer
+            sequencer.begin.eq(control.begin),
             sequencer.start.eq(control.sweep),
             sequencer.mode.eq(control.mode),
             sequencer.layer.eq(control.layer),
@@ -103,8 +111,8 @@ class Core(wiring.Component):
             generator.beat.eq(pre.beat),
             lanes.beat.eq(pre.beat),
             lanes.fresh.eq(control.fresh[1]),
-            lanes.x.eq(pre.x),
-            lanes.filter.eq(pre.filter),
+            lanes.x_early.eq(pre.x),
+            lanes.filter_early.eq(pre.filter),
             lanes.random.eq(generator.word),
             control.pending.eq(lanes.pending | pre.pending),
             # neurons
@@ -115,6 +123,7 @@ class Core(wiring.Component):
             neurons.block_valid.eq(lanes.block_valid),
             neurons.block_beat.eq(lanes.block_beat),
             neurons.chain.eq(lanes.chain),
+            lanes.shift.eq(neurons.shift | idle),
             neurons.lam.eq(registers.lam),
             neurons.theta.eq(registers.theta),
             neurons.rho.eq(registers.rho),
@@ -203,6 +212,18 @@ class Core(wiring.Component):
             m.d.comb += [
                 pre.a[i].eq(adapt.constants[i] >> ADAPT_GUARD),
                 neurons.a[i].eq(adapt.constants[i] >> ADAPT_GUARD),
+            ]
+        if config.serial:
+            m.d.comb += [
+                engine.host_space.eq(self.bus.space),
+                engine.host_index.eq(self.bus.index),
+                engine.constant.eq(registers.constant),
+                registers.constant_address.eq(engine.constant_address),
+                registers.busy.eq(control.busy),
+                registers.constant_read.eq(engine.constant_read),
+                engine.sum_error.eq(backward.read_error),
+                backward.read_address.eq(engine.sum_address),
+                backward.reading.eq(engine.reading_sums),
             ]
         with m.If(idle):
             m.d.comb += neurons.read_address.eq(self.bus.index >> 3)

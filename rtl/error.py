@@ -1,14 +1,19 @@
-"""Error unit: delta of every neuron, its learning step g, and the gradient of the filter constants (stages X0 to X6).
+"""Error unit: delta of every neuron, its learning step g, and the gradient of the filter constants (stages X0 to X11).
 
 ::
 
-    X0  neuron index (readout walk, softmax or backward pass); neuron memory addressed
-    X1  V, s, h, A
-    X2  operands
-    X3  h*e
-    X4  delta
-    X5  delta*mantissa, delta*A
-    X6  g; {delta, g} sent to the lane; sum of delta*A per group
+    X0  neuron index (readout walk, softmax or backward pass)
+    X1  neuron memory addressed
+    X2  V, s, h, A leave the memory, which is slow to answer
+    X3  V, s, h, A
+    X4  operands
+    X5  h*e
+    X6  h*e rounded
+    X7  delta
+    X8  delta*mantissa, delta*A
+    X9  delta*mantissa plus half of the last kept bit; sum of delta*A per group
+    X10 shifted
+    X11 g; {delta, g} sent to the lane
 """
 
 from __future__ import annotations
@@ -65,7 +70,7 @@ class ErrorUnit(wiring.Component):
                 "read_word": In(g.neuron_layout()),
                 "rate_mantissa": In(data.ArrayLayout(unsigned(MANTISSA_BITS), config.depth)),
                 "rate_shift": In(data.ArrayLayout(unsigned(SHIFT_BITS), config.depth)),
-                #: X6
+                #: X11
                 "valid": Out(1),
                 "layer": Out(g.layer_bits),
                 "post": Out(g.post_bits),
@@ -127,25 +132,27 @@ class ErrorUnit(wiring.Component):
                 error0.eq(probability),
             ]
         post_base = by_index(m, tag0.layer, list(g.layout.post_base), "post_base")
-        m.d.comb += self.read_address.eq(post_base + tag0.post)
-        tags = delayed(m, tag0, 6, "tag")
-        error1 = delayed(m, error0, 1, "error")[1]
-        word1 = self.read_word
+        m.d.sync += self.read_address.eq(post_base + tag0.post)
+        tags = delayed(m, tag0, 11, "tag")
+        error3 = delayed(m, error0, 3, "error")[3]
+        word3 = Signal(g.neuron_layout())
+        m.d.sync += word3.eq(self.read_word)
 
-        # -- X2: operands; X3: product; X4: delta --------------------------------------------------------------------
-        direct1 = Signal(shape_of(f.delta))
-        labelled = (tags[1].post == self.label) & ~tags[1].hidden
+        # -- X4: operands; X5: product; X6: rounded; X7: delta -------------------------------------------------------
+        direct3 = Signal(shape_of(f.delta))
+        labelled = Signal()
+        m.d.sync += labelled.eq((tags[2].post == self.label) & ~tags[2].hidden)
         if config.readout is Readout.MEMBRANE:
-            m.d.comb += direct1.eq(error1 - Mux(labelled, f.delta.one, 0))
+            m.d.comb += direct3.eq(error3 - Mux(labelled, f.delta.one, 0))
         elif config.readout is Readout.SPIKE:
-            h = word1.surrogate
-            m.d.comb += direct1.eq(Mux(word1.spike == labelled, 0, Mux(word1.spike, h, -h)))
+            h = word3.surrogate
+            m.d.comb += direct3.eq(Mux(word3.spike == labelled, 0, Mux(word3.spike, h, -h)))
         else:
             m.submodules.targets = targets = Memory(shape=shape_of(f.target), depth=max(2, outputs), init=[])
             target_read, target_write = targets.read_port(), targets.write_port()
             written = Signal(g.post_bits)
             m.d.comb += [
-                target_read.addr.eq(tag0.post),
+                target_read.addr.eq(tags[1].post),
                 target_write.en.eq(self.target_write),
                 target_write.addr.eq(written),
                 target_write.data.eq(self.target_value),
@@ -154,52 +161,57 @@ class ErrorUnit(wiring.Component):
                 m.d.sync += written.eq(written + 1)
             with m.If(self.restart):
                 m.d.sync += written.eq(0)
-            aligned = (target_read.data << (f.membrane.frac - f.target.frac)).as_signed()
-            wide = ((word1.membrane - aligned) << (f.delta.frac - f.membrane.frac)).as_signed()
-            m.d.comb += direct1.eq(saturate(wide, f.delta))
-        surrogate2, error2, direct2 = Signal(shape_of(f.surrogate)), Signal.like(error0), Signal.like(direct1)
-        adapt2 = Signal(shape_of(f.adapt_trace))
-        product3, direct3 = Signal(signed(f.delta.width + f.surrogate.width)), Signal.like(direct1)
-        m.d.sync += [
-            surrogate2.eq(word1.surrogate),
-            error2.eq(error1),
-            direct2.eq(direct1),
-            adapt2.eq(word1.adapt_trace),
-            product3.eq(surrogate2 * error2),
-            direct3.eq(direct2),
-        ]
-        adapts = delayed(m, adapt2, 2, "adapt")  # X2 to X4
+            target3 = delayed(m, target_read.data, 1, "target")[1]
+            aligned = (target3 << (f.membrane.frac - f.target.frac)).as_signed()
+            wide = ((word3.membrane - aligned) << (f.delta.frac - f.membrane.frac)).as_signed()
+            m.d.comb += direct3.eq(saturate(wide, f.delta))
+        surrogate4, error4 = Signal(shape_of(f.surrogate)), Signal.like(error0)
+        product5 = Signal(signed(f.delta.width + f.surrogate.width))
         op = ops["hidden_delta"]
-        delta4 = Signal(shape_of(f.delta))
-        m.d.sync += delta4.eq(Mux(tags[3].hidden, saturate(drop(product3, op.shift, op.rounding), f.delta), direct3))
+        dropped = drop(product5, op.shift, op.rounding)
+        rounded6, delta7 = Signal(dropped.shape()), Signal(shape_of(f.delta))
+        direct6 = delayed(m, direct3, 3, "direct")[3]
+        adapt7 = delayed(m, word3.adapt_trace, 4, "adapt")[4]
+        m.d.sync += [
+            surrogate4.eq(word3.surrogate),
+            error4.eq(error3),
+            product5.eq(surrogate4 * error4),
+            rounded6.eq(dropped),
+            delta7.eq(Mux(tags[6].hidden, saturate(rounded6, f.delta), direct6)),
+        ]
 
-        # -- X5: products; X6: g and the sums ------------------------------------------------------------------------
-        mantissa4 = by_index(m, tags[4].layer, list(self.rate_mantissa), "mantissa4")
-        shift5 = by_index(m, tags[5].layer, list(self.rate_shift), "shift5")
-        product5 = Signal(signed(f.delta.width + MANTISSA_BITS))
-        gradient5 = Signal(signed(f.delta.width + f.adapt_trace.width))
-        m.d.sync += [product5.eq(delta4 * mantissa4), gradient5.eq(delta4 * adapts[2])]
+        # -- X8: products; X9 to X11: g; X9: the sums ----------------------------------------------------------------
+        mantissa7, shift7 = Signal(MANTISSA_BITS), Signal(SHIFT_BITS)
+        m.d.sync += [
+            mantissa7.eq(by_index(m, tags[6].layer, list(self.rate_mantissa), "mantissa6")),
+            shift7.eq(by_index(m, tags[6].layer, list(self.rate_shift), "shift6")),
+        ]
+        shifts = delayed(m, shift7, 3, "shift")  # X7 to X10
+        product8 = Signal(signed(f.delta.width + MANTISSA_BITS))
+        gradient8 = Signal(signed(f.delta.width + f.adapt_trace.width))
         assert ops["rate_step"].rounding is Rounding.HALF_UP
         # By a programmed shift: the half is 1 << (shift - 1), nothing for shift 0.
-        half = Signal(unsigned(1 << SHIFT_BITS))
-        m.d.comb += half.eq((1 << shift5)[: 1 << SHIFT_BITS] >> 1)
-        rounded = Signal(signed(max(len(product5), len(half) + 1) + 1))
-        m.d.comb += rounded.eq(product5 + half)
+        half8 = Signal(unsigned(1 << SHIFT_BITS))
+        rounded9 = Signal(signed(max(len(product8), len(half8) + 1) + 1))
+        shifted10 = Signal.like(rounded9)
         m.d.sync += [
-            self.rate_step.eq(saturate(rounded >> shift5, f.rate_step)),
-            self.delta.eq(delayed(m, delta4, 1, "delta")[1]),
+            product8.eq(delta7 * mantissa7),
+            gradient8.eq(delta7 * adapt7),
+            half8.eq((1 << shift7)[: 1 << SHIFT_BITS] >> 1),
+            rounded9.eq(product8 + half8),
+            shifted10.eq(rounded9 >> shifts[2]),
+            self.rate_step.eq(saturate(shifted10, f.rate_step)),
+            self.delta.eq(delayed(m, delta7, 3, "delta")[3]),
         ]
         group_bits = config.groups.bit_length() - 1
         for k in range(config.groups):
-            with m.If(tags[5].valid):
-                with m.If(tags[5].post == k):  # the first post of a group starts its sum
-                    m.d.sync += self.sums[k].eq(gradient5)
-                with m.Elif(tags[5].post[:group_bits] == k if group_bits else 1):
-                    m.d.sync += self.sums[k].eq(self.sums[k] + gradient5)
+            mine = tags[8].valid & (tags[8].post[:group_bits] == k if group_bits else 1)
+            with m.If(mine):  # the first post of a group starts its sum
+                m.d.sync += self.sums[k].eq(Mux(tags[8].post == k, 0, self.sums[k]) + gradient8)
         m.d.comb += [
-            self.valid.eq(tags[6].valid),
-            self.layer.eq(tags[6].layer),
-            self.post.eq(tags[6].post),
-            self.done.eq(tags[6].valid & tags[6].end),
+            self.valid.eq(tags[11].valid),
+            self.layer.eq(tags[11].layer),
+            self.post.eq(tags[11].post),
+            self.done.eq(tags[11].valid & tags[11].end),
         ]
         return m

@@ -13,10 +13,14 @@ from .arith import by_index, shape_of
 from .beat import Geometry, Mode
 from .bus import STATUS_BITS, HostBus
 
-#: Clocks from the beat's entry (c1) until a synapse word stands at lane 0's end of the unload chain (R7).
+#: Clocks from the beat's entry (c2) until a synapse word stands at lane 0's end of the unload chain (R7).
 CHAIN_LATENCY = 8
 #: Clocks until a written word has landed.
 WRITE_LATENCY = 10
+#: Clocks until a register or memory has been addressed and its word stands in front of the selection.
+READ_LATENCY = 3
+#: Clocks of the selection: register in front of it, field of a neuron or group, space.
+SELECT_LATENCY = 2
 
 
 class HostPort(wiring.Component):
@@ -70,9 +74,10 @@ class HostPort(wiring.Component):
         is_trace = bus.space == Space.TRACE
         synapse = is_trace | (bus.space == Space.WEIGHT)
         address = bus.index >> g.lane_shift
+        # The lanes look at lane and padding when the beat arrives, long after the bus has settled.
+        padding = Signal(config.lanes)
+        m.d.sync += [self.trace.eq(is_trace), self.lane.eq(bus.index[: g.lane_shift]), self.padding.eq(padding)]
         m.d.comb += [
-            self.trace.eq(is_trace),
-            self.lane.eq(bus.index[: g.lane_shift]),
             self.beat_address.eq(address),
             self.beat_data.eq(bus.data),
             self.beat_mode.eq(Mux(bus.write, Mux(is_trace, Mode.WRITE_TRACE, Mode.WRITE_WEIGHT), Mode.READ)),
@@ -82,55 +87,76 @@ class HostPort(wiring.Component):
             if g.ragged[layer] == config.lanes:
                 continue
             end = g.layout.synapse_base[layer] + g.blocks[layer] * g.pres[layer]
-            inside = (address >= end - g.pres[layer]) & (address < end)
+            inside = Signal(name=f"inside{layer}")
+            m.d.sync += inside.eq((address >= end - g.pres[layer]) & (address < end))
             for p in range(g.ragged[layer], config.lanes):
                 with m.If(inside):
-                    m.d.comb += self.padding[p].eq(1)
+                    m.d.comb += padding[p].eq(1)
 
+        # Selected in steps, because block RAM is slow to answer: a register behind each source, field or bank, space.
         answer = Signal(32)
+        neuron, filters = Signal(g.neuron_layout()), Signal(self.filter_words.shape())
+        chain, register, schedule = Signal.like(self.chain), Signal(32), Signal()
+        surrogate, score = Signal.like(self.surrogate_word), Signal.like(self.score_word)
+        # a small chip has no flip-flops to spare, and a slower clock
+        domain = m.d.comb if config.serial else m.d.sync
+        domain += [
+            neuron.eq(self.neuron_word),
+            filters.eq(self.filter_words),
+            chain.eq(self.chain),
+            register.eq(self.register_answer),
+            schedule.eq(self.schedule_word),
+            surrogate.eq(self.surrogate_word),
+            score.eq(self.score_word),
+        ]
         fields = [Signal(signed(32), name=f"field{i}") for i in range(8)]
         for name in NeuronField:
-            m.d.comb += fields[name].eq(self.neuron_word[name.name.lower()])
+            m.d.comb += fields[name].eq(neuron[name.name.lower()])
         bank_bits = g.layout.filter_banks.bit_length() - 1
-        m.d.comb += answer.eq(self.register_answer)
+        short, long = Signal(signed(33)), Signal(signed(32))
         with m.Switch(bus.space):
             with m.Case(Space.WEIGHT, Space.TRACE):
-                m.d.comb += answer.eq(self.chain)
+                m.d.sync += short.eq(chain)
             with m.Case(Space.FILTER):
-                m.d.comb += answer.eq(by_index(m, bus.index[:bank_bits], list(self.filter_words), "filter_word"))
-            with m.Case(Space.NEURON):
-                m.d.comb += answer.eq(by_index(m, bus.index[:3], fields, "neuron_field"))
+                m.d.sync += short.eq(by_index(m, bus.index[:bank_bits], list(filters), "filter_word"))
             with m.Case(Space.SCHEDULE):
-                m.d.comb += answer.eq(self.schedule_word)
+                m.d.sync += short.eq(schedule)
             with m.Case(Space.SURROGATE):
-                m.d.comb += answer.eq(self.surrogate_word)
+                m.d.sync += short.eq(surrogate)
             with m.Case(Space.SCORE):
-                m.d.comb += answer.eq(self.score_word)
+                m.d.sync += short.eq(score)
+            with m.Default():
+                m.d.sync += short.eq(register)
+        m.d.sync += long.eq(by_index(m, bus.index[:3], fields, "neuron_field"))
+        m.d.comb += answer.eq(Mux(bus.space == Space.NEURON, long, short))
         m.d.sync += bus.done.eq(0)
 
-        wait = Signal(range(max(WRITE_LATENCY, CHAIN_LATENCY + config.lanes) + 1))
+        wait = Signal(range(max(WRITE_LATENCY, CHAIN_LATENCY + config.lanes + SELECT_LATENCY) + 1))
         status = Signal(STATUS_BITS)
         m.d.comb += bus.status.eq(status)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(bus.valid & self.core_idle & ~bus.done):
-                    m.d.sync += [status.eq(Status.OK), wait.eq(1)]
+                    m.d.sync += [status.eq(Status.OK), wait.eq(READ_LATENCY + SELECT_LATENCY - 1)]
                     m.next = "WAIT"
                     with m.If(synapse):
                         m.d.comb += self.beat_valid.eq(1)
-                        m.d.sync += wait.eq(Mux(bus.write, WRITE_LATENCY, CHAIN_LATENCY + self.lane - 1))
-                    with m.If(bus.write):
-                        with m.Switch(bus.space):
-                            with m.Case(Space.REGISTER):
-                                m.d.comb += self.register_write.eq(1)
-                                m.d.sync += status.eq(self.register_status)
-                            with m.Case(Space.SCHEDULE):
-                                m.d.comb += self.schedule_write.eq(1)
-                            with m.Case(Space.SURROGATE):
-                                m.d.comb += self.surrogate_write.eq(1)
+                        with m.If(bus.write):
+                            m.d.sync += wait.eq(WRITE_LATENCY)
+                        with m.Else():
+                            m.d.sync += wait.eq(CHAIN_LATENCY + SELECT_LATENCY - 1 + bus.index[: g.lane_shift])
             with m.State("WAIT"):
                 m.d.sync += wait.eq(wait - 1)
-                m.d.comb += self.register_take.eq((wait == 1) & (bus.space == Space.REGISTER))
+                m.d.comb += self.register_take.eq((wait == 1 + SELECT_LATENCY) & (bus.space == Space.REGISTER))
+                with m.If(bus.write & (wait == 1)):
+                    with m.Switch(bus.space):
+                        with m.Case(Space.REGISTER):
+                            m.d.comb += self.register_write.eq(1)
+                            m.d.sync += status.eq(self.register_status)
+                        with m.Case(Space.SCHEDULE):
+                            m.d.comb += self.schedule_write.eq(1)
+                        with m.Case(Space.SURROGATE):
+                            m.d.comb += self.surrogate_write.eq(1)
                 with m.If(wait == 0):
                     m.d.sync += [bus.answer.eq(answer), bus.done.eq(1)]
                     m.next = "IDLE"

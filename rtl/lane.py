@@ -17,6 +17,7 @@ from solsa.contract.formats import Rounding
 from solsa.contract.random import post_hash
 
 from .arith import saturate, shape_of, toward_zero_bits
+from .bank import Bank
 from .beat import Geometry
 
 #: Decoded mode of a beat, the same for every lane. ``fresh``: eps counts as zero (first learning step of a sample, or a
@@ -81,6 +82,7 @@ class Lane(wiring.Component):
                 "load": In(1),
                 "load_word": In(1),
                 "load_trace": In(1),
+                "shift": In(1),
                 "chain_in": In(signed(g.chain_bits)),
                 "chain": Out(signed(g.chain_bits)),
                 #: writes of k and of {delta, g}
@@ -105,19 +107,17 @@ class Lane(wiring.Component):
         config, g, f = self.config, self.geometry, self.config.formats
         ops = f.operations()
         word_layout = self.word_layout(config)
-        depth = max(2, g.layout.synapse_depth)
         blocks = max(2, g.layout.block_depth)
 
         # -- memories, out at L1 -------------------------------------------------------------------------------------
-        m.submodules.bank = bank = Memory(shape=unsigned(word_layout.size), depth=depth, init=[])
+        m.submodules.bank = bank = Bank(config.bank, word_layout, g.layout.synapse_depth)
         m.submodules.gains = gains = Memory(shape=shape_of(f.gain), depth=blocks, init=[])
         error_layout = data.StructLayout({"delta": shape_of(f.delta), "rate_step": shape_of(f.rate_step)})
         m.submodules.errors = errors = Memory(shape=unsigned(error_layout.size), depth=blocks, init=[])
-        read, write = bank.read_port(), bank.write_port()
         gain_read, gain_write = gains.read_port(), gains.write_port()
         error_read, error_write = errors.read_port(), errors.write_port()
         m.d.comb += [
-            read.addr.eq(self.read_address),
+            bank.read_address.eq(self.read_address),
             gain_read.addr.eq(self.block_address),
             error_read.addr.eq(self.block_address),
             gain_write.en.eq(self.gain_write),
@@ -127,7 +127,7 @@ class Lane(wiring.Component):
             error_write.addr.eq(self.error_block),
             error_write.data.eq(Cat(self.delta, self.rate_step)),
         ]
-        stored = data.View(word_layout, read.data)
+        stored = bank.read_word
         error = data.View(error_layout, error_read.data)
 
         # -- L2: operands --------------------------------------------------------------------------------------------
@@ -201,13 +201,14 @@ class Lane(wiring.Component):
             m.d.sync += word.weight.eq(weight4)
         m.d.comb += [
             self.word.eq(word),
-            write.en.eq(enable),
-            write.addr.eq(self.write_address),
-            write.data.eq(word),
+            bank.write.eq(enable),
+            bank.write_address.eq(self.write_address),
+            bank.write_word.eq(word),
         ]
 
         # -- unload chain: loaded at L4, shifted toward lane 0 -------------------------------------------------------
-        m.d.sync += self.chain.eq(self.chain_in)
+        with m.If(self.shift):
+            m.d.sync += self.chain.eq(self.chain_in)
         with m.If(self.load_word):
             m.d.sync += self.chain.eq(Mux(self.load_trace, trace4, weight4))
         with m.Elif(self.load):

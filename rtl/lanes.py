@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,10 @@ from solsa.contract.random import POST_HASH, POST_HASH_BITS
 from .arith import by_index, delayed, shape_of
 from .beat import Geometry, Mode, sums_currents
 from .lane import Lane, LaneControl
+
+#: Lanes that share the registers of what all lanes are sent: with one register for all, 64 lanes wait for the wire.
+#: Yosys merges equal registers unless told otherwise, see boards/memories.py.
+CLUSTER = 8
 
 
 class Lanes(wiring.Component):
@@ -35,9 +39,9 @@ class Lanes(wiring.Component):
                 #: R0
                 "beat": In(g.beat_layout()),
                 "fresh": In(1),
-                #: R3 and R5
-                "x": In(shape_of(f.input)),
-                "filter": In(data.ArrayLayout(signed(data_bits), g.layout.filter_banks)),
+                #: R2 and R4: one clock before the lanes need them
+                "x_early": In(shape_of(f.input)),
+                "filter_early": In(data.ArrayLayout(signed(data_bits), g.layout.filter_banks)),
                 #: R3: generator word of the beat, post constant of the block not yet applied
                 "random": In(32),
                 #: host access: lane that a write goes to, all others keep their word; field that a read takes
@@ -49,6 +53,8 @@ class Lanes(wiring.Component):
                 #: R6: a block's sums enter the chain; `block_beat` tells which
                 "block_valid": Out(1),
                 "block_beat": Out(g.beat_layout()),
+                #: the chain moves on
+                "shift": In(1),
                 #: R7 and later, lane 0 first
                 "chain": Out(signed(g.chain_bits)),
                 #: sum over lanes of w*delta (R5 + log2 P) and its beat one clock ahead
@@ -76,9 +82,10 @@ class Lanes(wiring.Component):
         block_base = list(g.layout.block_base)
         beats = delayed(m, self.beat, 7, "beat")
 
-        def control(stage: int) -> Value:
+        def control(stage: int, name: str) -> Signal:
+            """Decoded mode of the beat at a stage."""
             beat, mode = beats[stage], beats[stage].mode
-            decoded = Signal(LaneControl, name=f"control{stage}")
+            decoded = Signal(LaneControl, name=name)
             writes = (mode == Mode.WRITE_TRACE) | (mode == Mode.WRITE_WEIGHT)
             m.d.comb += [
                 decoded.valid.eq(beat.valid),
@@ -95,13 +102,15 @@ class Lanes(wiring.Component):
             ]
             return decoded
 
-        control1, control3, control4 = control(3), control(5), control(6)
+        pending1 = Signal()  # in R1 to R7
+        m.d.sync += pending1.eq(Cat(b.valid for b in beats[:-1]).any())
 
-        # -- R2: addresses in front of the lanes ---------------------------------------------------------------------
+        # -- one clock ahead of the lanes: what every cluster takes into registers of its own ------------------------
+        control2, control4, control5 = control(2, "control2"), control(4, "control4"), control(5, "control5")
         block_address = Signal(g.block_address_bits)
-        m.d.sync += block_address.eq(by_index(m, beats[1].layer, block_base, "block_base") + beats[1].block)
+        m.d.sync += block_address.eq(by_index(m, beats[0].layer, block_base, "block_base") + beats[0].block)
 
-        # -- random bits: R3 word, R4 with the block's constant, R5 at the lanes -------------------------------------
+        # random bits: R3 word, R4 with the block's constant, R5 at the lanes
         bits = f.operations()["weight_step"].shift
         block_hash = Signal(32)
         terms = [
@@ -111,76 +120,100 @@ class Lanes(wiring.Component):
         mixed = self.random
         for term in terms:
             mixed = mixed ^ term
-        random4, random5 = Signal(bits), Signal(bits)
-        m.d.sync += [block_hash.eq(mixed), random5.eq(random4)]
-        m.d.comb += random4.eq(block_hash[32 - bits :])
+        m.d.sync += block_hash.eq(mixed)
 
-        # -- posts of a ragged last block ----------------------------------------------------------------------------
-        writes_host = control4.write_weight | control4.write_trace
-        ragged = by_index(m, beats[6].layer, g.ragged, "ragged")
+        # R6: whether the lane has a post in a ragged last block; in a host write, whether it is the lane meant
+        host5 = control5.write_weight | control5.write_trace
+        load5 = control5.valid & control5.last & sums_currents(beats[5].mode)
 
-        gain_block, gain_lane = Signal(g.block_address_bits), Signal(g.lane_bits)
-        gain_write, gain = Signal(), Signal(shape_of(f.gain))
-        error_block, error_lane = Signal(g.block_address_bits), Signal(g.lane_bits)
-        error_write, delta, rate_step = Signal(), Signal(shape_of(f.delta)), Signal(shape_of(f.rate_step))
+        gain_tag = data.StructLayout({"write": 1, "lane": g.lane_bits, "block": g.block_address_bits})
+        gain_to, error_to = Signal(gain_tag), Signal(gain_tag)
+        gain, delta, rate_step = (Signal(shape_of(fmt)) for fmt in (f.gain, f.delta, f.rate_step))
         m.d.sync += [
-            gain_write.eq(self.gain_valid),
-            gain_block.eq(by_index(m, self.gain_layer, block_base, "gain_base") + (self.gain_post >> g.lane_shift)),
-            gain_lane.eq(self.gain_post[: g.lane_shift]),
+            gain_to.write.eq(self.gain_valid),
+            gain_to.block.eq(by_index(m, self.gain_layer, block_base, "gain_base") + (self.gain_post >> g.lane_shift)),
+            gain_to.lane.eq(self.gain_post[: g.lane_shift]),
             gain.eq(self.gain),
-            error_write.eq(self.error_valid),
-            error_block.eq(by_index(m, self.error_layer, block_base, "error_base") + (self.error_post >> g.lane_shift)),
-            error_lane.eq(self.error_post[: g.lane_shift]),
+            error_to.write.eq(self.error_valid),
+            error_to.block.eq(
+                by_index(m, self.error_layer, block_base, "error_base") + (self.error_post >> g.lane_shift)
+            ),
+            error_to.lane.eq(self.error_post[: g.lane_shift]),
             delta.eq(self.delta),
             rate_step.eq(self.rate_step),
         ]
 
         lanes = []
-        load, load_word = Signal(), Signal()
-        m.d.comb += [
-            load.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
-            load_word.eq(beats[6].valid & control4.read),
-        ]
         for p in range(config.lanes):
+            if p % CLUSTER == 0:
+                cluster = p // CLUSTER
+
+                def copy(value: ValueLike, name: str, cluster: int = cluster) -> Signal:
+                    """Register of this cluster."""
+                    value = Value.cast(value)
+                    register = Signal(value.shape(), name=f"copy_{name}{cluster}", reset_less=True)
+                    m.d.sync += register.eq(value)
+                    return register
+
+                read_address = copy(beats[1].address, "read_address")
+                block = copy(block_address, "block_address")
+                control1 = data.View(LaneControl, copy(control2, "control1"))
+                x = copy(self.x_early, "x")
+                control3 = data.View(LaneControl, copy(control4, "control3"))
+                filters = [copy(word, f"filter_{k}_") for k, word in enumerate(self.filter_early)]
+                random = copy(block_hash[32 - bits :], "random")
+                control4_ = data.View(LaneControl, copy(control5, "control4"))
+                write_address = copy(beats[6].address, "write_address")
+                load, load_word = copy(load5, "load"), copy(control5.valid & control5.read, "load_word")
+                gain_block, error_block = copy(gain_to.block, "gain_block"), copy(error_to.block, "error_block")
+                gain_, delta_, rate_step_ = copy(gain, "gain"), copy(delta, "delta"), copy(rate_step, "rate_step")
             lane = Lane(config, p, self.data_bits)
             m.submodules[f"lane{p}"] = lane
             lanes.append(lane)
-            owned = Signal(name=f"owned{p}")
-            with m.If(writes_host):
-                m.d.comb += owned.eq((self.host_lane == p) & ~self.host_padding[p])
+            owned, gain_write, error_write = (
+                Signal(name=f"{name}{p}") for name in ("owned", "gain_write", "error_write")
+            )
+            has_post = by_index(m, beats[5].layer, [int(p < ragged) for ragged in g.ragged], f"has_post{p}")
+            with m.If(host5):
+                m.d.sync += owned.eq((self.host_lane == p) & ~self.host_padding[p])
             with m.Else():
-                m.d.comb += owned.eq(~beats[6].last_block | (p < ragged))
+                m.d.sync += owned.eq(~beats[5].last_block | has_post)
+            m.d.sync += [
+                gain_write.eq(gain_to.write & (gain_to.lane == p)),
+                error_write.eq(error_to.write & (error_to.lane == p)),
+            ]
             m.d.comb += [
-                lane.read_address.eq(beats[2].address),
-                lane.block_address.eq(block_address),
+                lane.read_address.eq(read_address),
+                lane.block_address.eq(block),
                 lane.control1.eq(control1),
-                lane.x.eq(self.x),
+                lane.x.eq(x),
                 lane.control3.eq(control3),
-                lane.filter.eq(self.filter[p % g.layout.filter_banks]),
-                lane.random.eq(random5),
-                lane.control4.eq(control4),
+                lane.filter.eq(filters[p % g.layout.filter_banks]),
+                lane.random.eq(random),
+                lane.control4.eq(control4_),
                 lane.owned.eq(owned),
-                lane.write_address.eq(beats[7].address),
+                lane.write_address.eq(write_address),
                 self.words[p].eq(lane.word),
                 lane.load.eq(load),
                 lane.load_word.eq(load_word),
                 lane.load_trace.eq(self.host_trace),
-                lane.gain_write.eq(gain_write & (gain_lane == p)),
-                lane.error_write.eq(error_write & (error_lane == p)),
+                lane.shift.eq(self.shift),
+                lane.gain_write.eq(gain_write),
+                lane.error_write.eq(error_write),
                 lane.neuron_block.eq(gain_block),
                 lane.error_block.eq(error_block),
-                lane.gain.eq(gain),
-                lane.delta.eq(delta),
-                lane.rate_step.eq(rate_step),
+                lane.gain.eq(gain_),
+                lane.delta.eq(delta_),
+                lane.rate_step.eq(rate_step_),
             ]
         for lower, upper in zip(lanes, lanes[1:], strict=False):
             m.d.comb += lower.chain_in.eq(upper.chain)
         m.d.comb += [
             self.chain.eq(lanes[0].chain),
-            self.block_valid.eq(load),
+            self.block_valid.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
             self.block_beat.eq(beats[6]),
             self.retired.eq(beats[7]),
-            self.pending.eq(Cat(b.valid for b in beats).any()),
+            self.pending.eq(beats[0].valid | pending1),
         ]
 
         # -- backward pass: registered adder tree --------------------------------------------------------------------

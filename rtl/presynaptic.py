@@ -40,9 +40,9 @@ class Presynaptic(wiring.Component):
                 "slot": In(g.slot_layout()),
                 #: R0
                 "beat": Out(g.beat_layout()),
-                #: R3
+                #: R2
                 "x": Out(shape_of(f.input)),
-                #: R5: F of every bank; the host's word in a host access
+                #: R4: F of every bank; the host's word in a host access
                 "filter": Out(data.ArrayLayout(signed(self.data_bits), banks)),
                 #: a of every layer and group, u0.16
                 "a": In(data.ArrayLayout(shape_of(f.decay), config.depth * config.groups)),
@@ -59,7 +59,7 @@ class Presynaptic(wiring.Component):
                 "spike_layer": In(g.layer_bits),
                 "spike_post": In(g.post_bits),
                 "spike_event": In(g.post_bits),
-                #: host access: a single beat at stage c1, and the word that it writes
+                #: host access: a single beat at stage c2, and the word that it writes
                 "host_valid": In(1),
                 "host_mode": In(Mode),
                 "host_address": In(g.address_bits),
@@ -68,7 +68,7 @@ class Presynaptic(wiring.Component):
                 "filter_address": In(range(max(2, g.layout.filter_depth))),
                 "filter_words": Out(data.ArrayLayout(shape_of(f.trace), banks)),
                 "idle": In(1),
-                #: a slot at stage c1
+                #: a slot at stage c1 or c2
                 "pending": Out(1),
                 #: observation (R4): F written
                 "filter_retired": Out(1),
@@ -84,8 +84,12 @@ class Presynaptic(wiring.Component):
         # -- x and the active list, written in order -----------------------------------------------------------------
         m.submodules.x_memory = x_memory = Memory(shape=shape_of(f.input), depth=max(2, g.layout.pre_depth), init=[])
         m.submodules.active = active = Memory(shape=g.pre_bits, depth=max(2, g.layout.pre_depth), init=[])
-        x_write, x_read = x_memory.write_port(), x_memory.read_port()
-        list_write, list_read = active.write_port(), active.read_port()
+        x_port, x_read = x_memory.write_port(), x_memory.read_port()
+        list_port, list_read = active.write_port(), active.read_port()
+        # A register in front of each write port: the earliest reader comes two clocks after the spike.
+        x_write, list_write = Signal(_write(x_port)), Signal(_write(list_port))
+        for port, ahead in ((x_port, x_write), (list_port, list_write)):
+            m.d.sync += [port.en.eq(ahead.en), port.addr.eq(ahead.addr), port.data.eq(ahead.data)]
         inputs = Signal(g.pre_bits)
         above = by_index(m, self.spike_layer, [*g.layout.pre_base[1:], 0], "pre_base_above")
         has_above = Signal()
@@ -115,13 +119,17 @@ class Presynaptic(wiring.Component):
         with m.If(self.restart):
             m.d.sync += [inputs.eq(0), self.input_events.eq(0)]
 
-        # -- c0, c1: which pre, which addresses ----------------------------------------------------------------------
+        # -- c0, c1: which pre; c2: which addresses ------------------------------------------------------------------
         pre_base0 = by_index(m, self.slot.layer, list(g.layout.pre_base), "pre_base0")
         m.d.comb += list_read.addr.eq(pre_base0 + self.slot.index)
-        slot, pre_base = Signal(g.slot_layout()), Signal(g.pre_address_bits)
-        m.d.sync += [slot.eq(self.slot), pre_base.eq(pre_base0)]
+        slot1, slot = Signal(g.slot_layout()), Signal(g.slot_layout())
+        pre_base = delayed(m, pre_base0, 2, "pre_base")[2]
         pre, beat = Signal(g.pre_bits), Signal(g.beat_layout())
-        m.d.comb += pre.eq(Mux(slot.mode == Mode.FORWARD, list_read.data, slot.index))
+        m.d.sync += [
+            slot1.eq(self.slot),
+            slot.eq(slot1),
+            pre.eq(Mux(slot1.mode == Mode.FORWARD, list_read.data, slot1.index)),
+        ]
         m.d.sync += [
             beat.valid.eq(slot.valid | self.host_valid),
             beat.compute.eq(slot.compute & slot.valid),
@@ -135,13 +143,13 @@ class Presynaptic(wiring.Component):
             beat.address.eq(Mux(self.host_valid, self.host_address, slot.base + pre)),
             beat.pre_address.eq(pre_base + pre),
         ]
-        m.d.comb += [self.beat.eq(beat), self.pending.eq(slot.valid)]
+        m.d.comb += [self.beat.eq(beat), self.pending.eq(slot1.valid | slot.valid)]
         beats = delayed(m, beat, 5, "beat")
 
-        # -- x: R0 addressed, R1 out, R3 at the lanes ----------------------------------------------------------------
+        # -- x: R0 addressed, R1 out, R2 register, R3 at the lanes ---------------------------------------------------
         m.d.comb += x_read.addr.eq(beat.pre_address)
         x = delayed(m, x_read.data, 2, "x")
-        m.d.comb += self.x.eq(x[2])
+        m.d.comb += self.x.eq(x[1])
 
         # -- F: R0 addressed, R1 out, R2 operands, R3 product, R4 written, R5 at the lanes ---------------------------
         banks, slots = g.layout.filter_banks, g.layout.filter_slots
@@ -194,11 +202,16 @@ class Presynaptic(wiring.Component):
                 m.d.sync += advanced.eq(saturate(drop_and_add(product, op.shift, x_aligned), f.trace))
             with m.Else():
                 m.d.sync += advanced.eq(kept)
-            m.d.sync += self.filter[bank].eq(Mux(host_r4, self.host_data, advanced))
             m.d.comb += [
+                self.filter[bank].eq(Mux(host_r4, self.host_data, advanced)),
                 self.filter_advanced[bank].eq(advanced),
                 write.addr.eq(write_address),
                 write.data.eq(advanced),
                 write.en.eq(self.filter_retired & used_r4),
             ]
         return m
+
+
+def _write(port: wiring.PureInterface) -> data.StructLayout:
+    """Fields of a memory's write port."""
+    return data.StructLayout({"en": port.en.shape(), "addr": port.addr.shape(), "data": port.data.shape()})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from solsa.contract import NetworkConfig
 from solsa.contract.random import DEFAULT_RNG, XORSHIFT
+from solsa.contract.random import xorshift32 as next_state
 
 from .beat import Geometry, Mode
 
@@ -38,6 +39,7 @@ class Generator(wiring.Component):
                 #: R3
                 "word": Out(32),
                 "master": Out(32, init=DEFAULT_RNG),
+                #: one clock, at least two before a sweep
                 "write": In(1),
                 "write_value": In(32),
             }
@@ -46,16 +48,29 @@ class Generator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         working, second, third = Signal(32), Signal(32), Signal(32)
+        # The master state advances when a layer's sweep begins; every block of the sweep starts from there. The two
+        # states after the master are kept ready, so that no path passes the generator twice.
+        once = next_state(DEFAULT_RNG)
+        next_1, next_2, refill = Signal(32, init=once), Signal(32, init=next_state(once)), Signal()
         entering = Signal()
-        # The master state advances when a layer's sweep begins; every block of the sweep starts from there.
         m.d.comb += entering.eq(self.beat.first & (self.beat.block == 0))
-        start = Signal(32)
-        m.d.comb += start.eq(Mux(entering, xorshift32(self.master), self.master))
+        m.d.sync += refill.eq(self.write)
+        with m.If(refill):
+            m.d.sync += next_2.eq(xorshift32(next_1))
         with m.If(self.beat.valid & (self.beat.mode == Mode.UPDATE)):
-            m.d.sync += working.eq(xorshift32(Mux(self.beat.first, start, working)))
-            m.d.sync += self.master.eq(start)
+            with m.If(entering):
+                m.d.sync += [
+                    working.eq(next_2),
+                    self.master.eq(next_1),
+                    next_1.eq(next_2),
+                    next_2.eq(xorshift32(next_2)),
+                ]
+            with m.Elif(self.beat.first):
+                m.d.sync += working.eq(next_1)
+            with m.Else():
+                m.d.sync += working.eq(xorshift32(working))
         with m.If(self.write):
-            m.d.sync += self.master.eq(self.write_value)
+            m.d.sync += [self.master.eq(self.write_value), next_1.eq(xorshift32(self.write_value))]
         m.d.sync += [second.eq(working), third.eq(second)]
         m.d.comb += self.word.eq(third)
         return m

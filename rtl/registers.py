@@ -33,9 +33,11 @@ class RegisterFile(wiring.Component):
     ----------
     config : NetworkConfig
         Geometry and formats.
+    more : dict, optional
+        Further ports.
     """
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, more: dict[str, wiring.Member] | None = None) -> None:
         self.config = config
         f, depth, groups = config.formats, config.depth, config.groups
         #: clocks since reset
@@ -49,6 +51,7 @@ class RegisterFile(wiring.Component):
 
         super().__init__(
             {
+                #: both stand from the clock before `write` or `take` on
                 "address": In(self.address_bits),
                 "value": In(32),
                 #: one clock: write `value`; `status` tells in the same clock whether it is accepted
@@ -56,7 +59,7 @@ class RegisterFile(wiring.Component):
                 "status": Out(STATUS_BITS),
                 #: one clock: the answer that the host will get is being taken
                 "take": In(1),
-                #: word at `address`, one clock later
+                #: word at `address`, two clocks later
                 "answer": Out(32),
                 # constants
                 "lam": Out(data.ArrayLayout(shape_of(f.decay), count)),
@@ -78,6 +81,7 @@ class RegisterFile(wiring.Component):
                 "fresh": In(2),
                 "step": In(range(config.max_steps + 1)),
                 "updates": In(32),
+                **(more or {}),
             }
         )
 
@@ -115,14 +119,32 @@ class RegisterFile(wiring.Component):
             for k in range(groups):
                 elsewhere[a_address(i, k)] = self.a_write
 
-        m.d.comb += self.status.eq(Status.BAD_ADDRESS)
+        # First clock: which register, and whether it takes the value. Second clock: answer or write.
+        which, accepted, status = Signal(range(len(entries) + 1)), Signal(), Signal(STATUS_BITS)
+        ranges = dict.fromkeys((e.signed, e.low, e.high) for e in entries.values() if e.writable)
+        inside = {limits: Signal(name=f"inside{i}") for i, limits in enumerate(ranges)}
+        for entry in entries.values():
+            if entry.writable:
+                m.d.comb += inside[entry.signed, entry.low, entry.high].eq(accepts(entry, self.value))
+        m.d.sync += [which.eq(len(entries)), accepted.eq(0), status.eq(Status.BAD_ADDRESS), self.a_index.eq(0)]
         with m.Switch(self.address):
-            for address, entry in entries.items():
+            for number, (address, entry) in enumerate(entries.items()):
                 with m.Case(address):
+                    m.d.sync += which.eq(number)
+                    if entry.writable:
+                        fits = inside[entry.signed, entry.low, entry.high]
+                        m.d.sync += [accepted.eq(fits), status.eq(Mux(fits, Status.OK, Status.BAD_VALUE))]
+        for i in range(depth):
+            for k in range(groups):
+                with m.If(self.address == a_address(i, k)):
+                    m.d.sync += self.a_index.eq(i * groups + k)
+
+        m.d.comb += self.status.eq(status)
+        with m.Switch(which):
+            for number, (address, entry) in enumerate(entries.items()):
+                with m.Case(number):
                     m.d.sync += self.answer.eq(sources.get(address, entry.reset))
                     if entry.writable:
-                        accepted = _accepts(entry, self.value)
-                        m.d.comb += self.status.eq(Mux(accepted, Status.OK, Status.BAD_VALUE))
                         with m.If(self.write & accepted):
                             if address in elsewhere:
                                 m.d.comb += elsewhere[address].eq(1)
@@ -133,14 +155,10 @@ class RegisterFile(wiring.Component):
                             m.d.sync += latched_high.eq(cycles[32:])
             with m.Default():
                 m.d.sync += self.answer.eq(0)
-        for i in range(depth):
-            for k in range(groups):
-                with m.If(self.address == a_address(i, k)):
-                    m.d.comb += self.a_index.eq(i * groups + k)
         return m
 
 
-def _accepts(entry: Entry, value: Value) -> Value:
+def accepts(entry: Entry, value: Value) -> Value:
     """Whether a 32-bit word lies in the register's range."""
     full_low = -(1 << 31) if entry.signed else 0
     full_high = (1 << 31) - 1 if entry.signed else (1 << 32) - 1

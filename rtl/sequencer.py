@@ -11,8 +11,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from solsa.contract import NetworkConfig
-from solsa.contract.cycles import MIN_PERIOD
+from solsa.contract import BankKind, NetworkConfig
+from solsa.contract.cycles import MIN_PERIOD, neuron_clocks
 
 from .arith import by_index
 from .beat import Geometry, Mode, sums_currents
@@ -32,6 +32,8 @@ class Sequencer(wiring.Component):
         g = self.geometry = Geometry(config)
         super().__init__(
             {
+                #: one clock: a time step begins
+                "begin": In(1),
                 #: one clock: begin a sweep of `layer` in `mode`; only while `idle`
                 "start": In(1),
                 "mode": In(Mode),
@@ -53,50 +55,59 @@ class Sequencer(wiring.Component):
         m = Module()
         g, config = self.geometry, self.config
         mode, layer = Signal(Mode), Signal(g.layer_bits)
-        running, index, block = Signal(), Signal(g.pre_bits), Signal(g.block_bits)
-        base, known = Signal(g.address_bits), Signal(g.pre_bits)
-        pres = by_index(m, layer, g.pres, "pres")
-        last_block_index = by_index(m, layer, [b - 1 for b in g.blocks], "last_block_index")
-        ragged = by_index(m, layer, g.ragged, "ragged")
+        running, block, base = Signal(), Signal(g.block_bits), Signal(g.address_bits)
+        # index + 1 and index == 0 are registers of their own: few gates may stand between them and the next slot
+        index, index_1, first = Signal(g.pre_bits), Signal(g.pre_bits, init=1), Signal()
+        pres, last_block, sums = Signal(g.pre_bits), Signal(), Signal()
+        last_block_index = Signal(g.block_bits)
+        chain_length = Signal(range(config.lanes * neuron_clocks(config)))
 
-        # What is known of the layer's inputs: everything for layer 0 and after the first block.
-        chasing, below, forward = Signal(), Signal(), Signal()
+        # What is known of the layer's inputs: everything for layer 0 and for modes that sum no currents, else what the
+        # neuron unit has emitted until the clock before. Once closed, the limit holds for all blocks.
+        limit, closed, below = Signal(g.pre_bits), Signal(), Signal()
+        of_layer, of_mode = Signal.like(layer), Signal(Mode)
         m.d.comb += [
-            forward.eq(mode == Mode.FORWARD),
-            chasing.eq(sums_currents(mode) & (layer != 0) & (block == 0)),
-            below.eq(self.emitted_valid & (self.emitted_layer + 1 == layer)),
+            of_layer.eq(Mux(self.start, self.layer, layer)),
+            of_mode.eq(Mux(self.start, self.mode, mode)),
+            below.eq(self.emitted_valid & (self.emitted_layer + 1 == of_layer)),
         ]
-        limit, closed = Signal(g.pre_bits), Signal()
-        m.d.comb += [limit.eq(pres), closed.eq(1)]
-        with m.If(chasing):
-            m.d.comb += closed.eq(below & self.emitted_all)
-            with m.If(~below):
-                m.d.comb += limit.eq(0)
-            with m.Elif(forward):
-                m.d.comb += limit.eq(self.emitted_events)
+        with m.If(self.start & (~sums_currents(self.mode) | (self.layer == 0))):
+            m.d.sync += closed.eq(1)
+            with m.If(self.mode == Mode.FORWARD):
+                m.d.sync += limit.eq(self.input_events)
             with m.Else():
-                m.d.comb += limit.eq(self.emitted)
-        with m.Elif(forward):
-            m.d.comb += limit.eq(known)
+                m.d.sync += limit.eq(by_index(m, self.layer, g.pres, "start_pres"))
+        with m.Elif(self.start | ~closed):
+            m.d.sync += closed.eq(below & self.emitted_all)
+            with m.If(~below):
+                m.d.sync += limit.eq(0)
+            with m.Elif(of_mode == Mode.FORWARD):
+                m.d.sync += limit.eq(self.emitted_events)
+            with m.Else():
+                m.d.sync += limit.eq(self.emitted)
 
         more, last, issue = Signal(), Signal(), Signal()
-        chain, period_left = Signal(range(config.lanes + 1)), Signal(range(MIN_PERIOD))
-        last_block = Signal()
+        per_post = neuron_clocks(config)
+        chain, chain_busy = Signal(range(config.lanes * per_post)), Signal()
+        period_left, period_busy = Signal(range(MIN_PERIOD)), Signal()
+        in_phase = Signal(init=1)
+        if config.bank is BankKind.SINGLE_PORT:
+            # A sweep that writes reads even addresses in even clocks (rtl/bank.py).
+            phase = Signal()
+            m.d.sync += phase.eq(~phase & ~self.begin)
+            writes = (mode == Mode.TRACE) | (mode == Mode.UPDATE)
+            m.d.comb += in_phase.eq(~writes | ((base[0] ^ index[0]) == phase))
         m.d.comb += [
-            more.eq(index < limit),
+            more.eq(index != limit),
             # A block that has issued all its events before it knew that they were all ends with an empty slot.
-            last.eq(closed & ((index + 1 == limit) | ~more)),
-            last_block.eq(block == last_block_index),
+            last.eq(closed & ((index_1 == limit) | ~more)),
             issue.eq(
-                running & (more | closed) & ~(last & (chain != 0) & sums_currents(mode))
-                & ~((index == 0) & (period_left != 0))
+                running & (more | closed) & in_phase & ~(last & chain_busy & sums) & ~(first & period_busy)
             ),
-        ]  # fmt: skip
-        m.d.comb += [
             self.idle.eq(~running),
             self.slot.valid.eq(issue),
             self.slot.compute.eq(more),
-            self.slot.first.eq(index == 0),
+            self.slot.first.eq(first),
             self.slot.last.eq(last),
             self.slot.mode.eq(mode),
             self.slot.layer.eq(layer),
@@ -104,35 +115,51 @@ class Sequencer(wiring.Component):
             self.slot.last_block.eq(last_block),
             self.slot.index.eq(index),
             self.slot.base.eq(base),
-        ]
+        ]  # fmt: skip
 
-        with m.If(chain != 0):
-            m.d.sync += chain.eq(chain - 1)
-        with m.If(period_left != 0):
-            m.d.sync += period_left.eq(period_left - 1)
+        with m.If(chain_busy):
+            m.d.sync += [chain.eq(chain - 1), chain_busy.eq(chain != 1)]
+        with m.If(period_busy):
+            m.d.sync += [period_left.eq(period_left - 1), period_busy.eq(period_left != 1)]
         with m.If(issue):
-            m.d.sync += index.eq(index + 1)
+            m.d.sync += [index.eq(index_1), index_1.eq(index_1 + 1), first.eq(0)]
             # The next block may begin MIN_PERIOD after this one would have begun without waiting for its inputs.
             with m.If((mode == Mode.TRACE) | (mode == Mode.BACKWARD)):
-                m.d.sync += period_left.eq(Mux(index < MIN_PERIOD, MIN_PERIOD - 1 - index, 0))
+                m.d.sync += [
+                    period_left.eq(Mux(index < MIN_PERIOD, MIN_PERIOD - 1 - index, 0)),
+                    period_busy.eq(index < MIN_PERIOD - 1),
+                ]
             with m.If(last):
-                m.d.sync += [index.eq(0), block.eq(block + 1), base.eq(base + pres), running.eq(~last_block)]
-                with m.If(chasing & forward):
-                    m.d.sync += known.eq(limit)
-                with m.If(sums_currents(mode)):
-                    with m.If(last_block):
-                        m.d.sync += chain.eq(ragged - 1)
-                    with m.Else():
-                        m.d.sync += chain.eq(config.lanes - 1)
+                m.d.sync += [
+                    index.eq(0),
+                    index_1.eq(1),
+                    first.eq(1),
+                    block.eq(block + 1),
+                    last_block.eq(block + 1 == last_block_index),
+                    base.eq(base + pres),
+                    running.eq(~last_block),
+                ]
+                with m.If(sums):
+                    m.d.sync += [
+                        chain.eq(Mux(last_block, chain_length, config.lanes * per_post - 1)),
+                        chain_busy.eq(Mux(last_block, chain_length != 0, config.lanes * per_post > 1)),
+                    ]
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
                 mode.eq(self.mode),
                 layer.eq(self.layer),
+                sums.eq(sums_currents(self.mode)),
+                pres.eq(by_index(m, self.layer, g.pres, "pres_of_layer")),
+                chain_length.eq(by_index(m, self.layer, [r * per_post - 1 for r in g.ragged], "ragged_of_layer")),
+                last_block_index.eq(by_index(m, self.layer, [b - 1 for b in g.blocks], "last_block_of_layer")),
+                last_block.eq(by_index(m, self.layer, [int(b == 1) for b in g.blocks], "single_of_layer")),
                 index.eq(0),
+                index_1.eq(1),
+                first.eq(1),
                 block.eq(0),
                 base.eq(by_index(m, self.layer, list(g.layout.synapse_base), "start_base")),
-                known.eq(self.input_events),
                 period_left.eq(0),
+                period_busy.eq(0),
             ]
         return m

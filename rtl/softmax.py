@@ -111,10 +111,10 @@ class Softmax(wiring.Component):
             m.d.sync += index.eq(index + 1)
             with m.If(index == outputs - 1):
                 m.d.sync += [walking.eq(0), index.eq(0)]
-        first_tag = delayed(m, Cat(walking & ~second, index), 5, "first_tag")
-        second_tag = delayed(m, Cat(walking & second, index), 3, "second_tag")
+        first_tag = delayed(m, Cat(walking & ~second, index), 6, "first_tag")
+        second_tag = delayed(m, Cat(walking & second, index), 4, "second_tag")
 
-        # -- exp: S0 addressed, S1 membrane, S2 product, S3 table addressed, S4 entry, S5 written --------------------
+        # -- exp: S0 addressed, S1 membrane, S2 product, S3 table addressed, S4 entry, S5 shifted, S6 written --------
         m.d.comb += v_read.addr.eq(index)
         below = Signal(unsigned(width))
         m.d.sync += below.eq((top - v_read.data).as_unsigned())
@@ -122,21 +122,21 @@ class Softmax(wiring.Component):
         m.d.sync += power.eq((below * LOG2E) >> LOG2E_FRAC)
         m.d.comb += t_read.addr.eq(power[frac - EXP_INDEX_BITS : frac])
         whole = power[frac:]
-        shift = Signal(range(EXP_WIDTH + 1))
-        m.d.sync += shift.eq(Mux(whole >= EXP_WIDTH, EXP_WIDTH, whole))
+        shift, entry, entry_shift = Signal(range(EXP_WIDTH + 1)), Signal(EXP_WIDTH), Signal(range(EXP_WIDTH + 1))
+        m.d.sync += [shift.eq(Mux(whole >= EXP_WIDTH, EXP_WIDTH, whole)), entry.eq(t_read.data), entry_shift.eq(shift)]
         weight = Signal(EXP_WIDTH)
-        m.d.sync += weight.eq(t_read.data >> shift)
+        m.d.sync += weight.eq(entry >> entry_shift)
         sum_bits = EXP_WIDTH + bits_for(outputs)
         total = Signal(sum_bits)
         done_first = Signal()
         m.d.comb += [
-            e_write.en.eq(first_tag[5][0]),
-            e_write.addr.eq(first_tag[5][1:]),
+            e_write.en.eq(first_tag[6][0]),
+            e_write.addr.eq(first_tag[6][1:]),
             e_write.data.eq(weight),
         ]
-        with m.If(first_tag[5][0]):
+        with m.If(first_tag[6][0]):
             m.d.sync += total.eq(total + weight)
-        m.d.sync += done_first.eq(first_tag[5][0] & (first_tag[5][1:] == outputs - 1))
+        m.d.sync += done_first.eq(first_tag[6][0] & (first_tag[6][1:] == outputs - 1))
 
         # -- one division --------------------------------------------------------------------------------------------
         m.submodules.divider = divider = Divider(sum_bits)
@@ -144,14 +144,15 @@ class Softmax(wiring.Component):
         with m.If(divider.done):
             m.d.sync += [walking.eq(1), second.eq(1), index.eq(0)]
 
-        # -- probabilities: S0 addressed, S1 weight, S2 product, S3 out ----------------------------------------------
+        # -- probabilities: S0 addressed, S1 weight, S2 register, S3 product, S4 out ---------------------------------
         # The sum is at least the largest table entry, above 2**15, so 18 bits hold the reciprocal.
         m.d.comb += e_read.addr.eq(index)
         product = Signal(EXP_WIDTH + 18)
-        m.d.sync += product.eq(e_read.data * divider.quotient[:18])
+        e_weight = delayed(m, e_read.data, 1, "e_weight")[1]
+        m.d.sync += product.eq(e_weight * divider.quotient[:18])
         op = f.operations()["probability"]
         m.d.sync += self.probability.eq(drop(product, op.shift, op.rounding))
-        m.d.comb += [self.out_valid.eq(second_tag[3][0]), self.out_post.eq(second_tag[3][1:])]
+        m.d.comb += [self.out_valid.eq(second_tag[4][0]), self.out_post.eq(second_tag[4][1:])]
         with m.If(self.start):
             m.d.sync += [walking.eq(1), second.eq(0), index.eq(0), total.eq(0)]
         return m

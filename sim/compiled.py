@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from amaranth.hdl import Elaboratable
@@ -51,12 +52,15 @@ class CompiledCore:
         Another design with the same ports (planted bugs); ``variant`` must then name it.
     level : str
         g++ optimisation.
+    built : Path, optional
+        A library that was built elsewhere (sim/toggle_build.py), instead of building one.
     """
 
     def __init__(
         self,
         config: NetworkConfig,
         *,
+        built: Path | None = None,
         make_core: Callable[[], Elaboratable] | None = None,
         variant: str = "",
         level: str = FAST,
@@ -64,7 +68,7 @@ class CompiledCore:
     ) -> None:
         self.config = config
         make = make_core or (lambda: Core(config, observe=True))
-        path = build_library("core", config, make, core_header(config), level=level, variant=variant, say=say)
+        path = built or build_library("core", config, make, core_header(config), level=level, variant=variant, say=say)
         library = ctypes.CDLL(str(path))
         library.core_new.restype = ctypes.c_void_p
         library.core_delete.argtypes = [ctypes.c_void_p]

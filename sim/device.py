@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from pathlib import Path
 
 from amaranth.hdl import Elaboratable
 
@@ -29,8 +30,12 @@ class SimulatedDevice:
         Another design with the same pins (planted bugs); ``variant`` must then name it.
     silence : int
         Clocks without a byte after which :meth:`receive` gives up.
+    level : str
+        g++ optimisation.
     say : callable, optional
         Called with a line before something slow.
+    built : Path, optional
+        A library that was built elsewhere (sim/toggle_build.py), instead of building one.
     """
 
     def __init__(
@@ -40,11 +45,13 @@ class SimulatedDevice:
         make_device: Callable[[], Elaboratable] | None = None,
         variant: str = "",
         silence: int = SILENCE,
+        level: str = FAST,
         say: Callable[[str], None] | None = None,
+        built: Path | None = None,
     ) -> None:
         make = make_device or (lambda: Device(config, divisor=DIVISOR))
         header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
-        path = build_library("device", config, make, header, level=FAST, variant=variant, say=say)
+        path = built or build_library("device", config, make, header, level=level, variant=variant, say=say)
         library = ctypes.CDLL(str(path))
         library.device_new.restype = ctypes.c_void_p
         for name in ("device_delete", "device_clocks"):

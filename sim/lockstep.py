@@ -81,9 +81,12 @@ class Lockstep:
     steps: int = 0
     words: int = 0
     clocks: list[tuple[bool, bool, int]] = field(default_factory=list)
+    #: golden's words after the last step
+    trace: StepTrace | None = None
 
     def __post_init__(self) -> None:
         self.golden = GoldenCore(self.config, self.parameters, self.weights)
+        self._places = _Places(self.config)
         load_core(self.backend, self.config, self.parameters, self.weights)
 
     def step(self, stimulus: StepInput) -> Mismatch | None:
@@ -93,6 +96,7 @@ class Lockstep:
             self.golden.reset_sample()
         expected = self.golden.step(s.inputs, label=s.label, target=s.target, learn=s.learn, adapt=s.adapt)
         assert expected is not None
+        self.trace = expected
         got = self.backend.step(
             s.inputs, label=s.label, target=s.target, reset=s.reset, learn=s.learn, adapt=s.adapt
         )  # fmt: skip
@@ -102,65 +106,94 @@ class Lockstep:
         return found
 
     def _compare(self, expected: StepTrace, got: Records, adapt: bool) -> Mismatch | None:
-        names = ("kind", "layer", "post", "pre", "value")
-        kind, layer, post, pre, value = (got[name].astype(np.int64) for name in names)
-        wanted = np.full(len(got), np.iinfo(np.int64).min)
-        for k in Kind:
-            for index in np.unique(layer[kind == k]):
-                here = np.flatnonzero((kind == k) & (layer == index))
-                wanted[here] = self._expected(k, int(index), expected, post[here], pre[here])
-        self.words += len(got)
-        wrong = np.flatnonzero(wanted != value)
-        if len(wrong):
-            i = wrong[0]
+        places, count = self._places, len(got)
+        kind, layer, post, pre = (got[name].astype(np.int64) for name in ("kind", "layer", "post", "pre"))
+        value = got["value"]
+        self.words += count
+        inside = (post >= 0) & (post < places.rows[kind, layer]) & (pre >= 0) & (pre < places.columns[kind, layer])
+        if not inside.all():
+            i = int(np.argmin(inside))
+            where = (Kind(kind[i]).name.lower(), int(layer[i]), int(post[i]), int(pre[i]))
+            return Mismatch(self.steps, *where, "no such word", int(value[i]))
+        index = places.start[kind, layer] + post * places.columns[kind, layer] + pre
+        wanted = places.flatten(expected)[index]
+        wrong = wanted != value
+        if wrong.any():
+            i = int(np.argmax(wrong))
             where = (Kind(kind[i]).name.lower(), int(layer[i]), int(post[i]), int(pre[i]))
             return Mismatch(self.steps, *where, int(wanted[i]), int(value[i]))
-        return self._complete(expected, kind, layer, post, pre, adapt)
-
-    @staticmethod
-    def _expected(kind: Kind, layer: int, trace: StepTrace, post: Ints, pre: Ints) -> Ints | int:
-        if kind is Kind.RNG:
-            return trace.rng
-        if kind is Kind.UPDATES:
-            return trace.updates
-        if kind is Kind.SCORE:
-            return trace.score[post]
-        words: Ints = getattr(trace.layers[layer], _FIELDS[kind])
-        return words[post, pre] if words.ndim == 2 else words[post]
-
-    def _complete(
-        self, expected: StepTrace, kind: Ints, layer: Ints, post: Ints, pre: Ints, adapt: bool
-    ) -> Mismatch | None:
-        """Every word that the step had to change must have been retired exactly once."""
-        for k in Kind:
-            for index in range(self.config.depth):
-                words = self._due(k, index, expected, adapt)
-                here = (kind == k) & (layer == index)
-                count = int(here.sum())
-                distinct = len(np.unique(post[here] << 32 | pre[here]))
-                if count != words or distinct != words:
-                    got = f"{count} words, {distinct} different"
-                    return Mismatch(self.steps, k.name.lower(), index, -1, -1, f"{words} words", got)
+        # Every word that the step had to change must have been retired exactly once.
+        times, due = np.bincount(index, minlength=places.words), places.due(expected, adapt)
+        if not np.array_equal(times, due):
+            return self._incomplete(int(np.argmax(times != due)), times, due)
         return None
 
-    def _due(self, kind: Kind, layer: int, trace: StepTrace, adapt: bool) -> int:
+    def _incomplete(self, at: int, times: Ints, due: Ints) -> Mismatch:
+        """How often the words of the kind and layer at flat index ``at`` were retired."""
+        kind, layer, words = next(part for part in self._places.parts if part[2].start <= at < part[2].stop)
+        had, distinct = int(times[words].sum()), int(np.count_nonzero(times[words]))
+        got = f"{had} words, {distinct} different"
+        return Mismatch(self.steps, kind.name.lower(), layer, -1, -1, f"{int(due[words].sum())} words", got)
+
+
+class _Places:
+    """One flat index for every word that a step may retire: kind by kind, layer by layer, row by row."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        self.config = config
+        shape = (len(Kind), config.depth)
+        self.rows, self.columns, self.start = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        self.words = 0
+        self.parts: list[tuple[Kind, int, slice]] = []
+        for kind in Kind:
+            for layer in range(config.depth):
+                rows, columns = self._shape(kind, layer)
+                self.rows[kind, layer], self.columns[kind, layer], self.start[kind, layer] = rows, columns, self.words
+                self.parts.append((kind, layer, slice(self.words, self.words + rows * columns)))
+                self.words += rows * columns
+        self._due: dict[tuple[bool, bool, bool], Ints] = {}
+
+    def _shape(self, kind: Kind, layer: int) -> tuple[int, int]:
         c = self.config
-        last = layer == c.depth - 1
-        if kind is Kind.TRACE:
-            return c.pre(layer) * c.post(layer) * trace.learned
-        if kind is Kind.WEIGHT:
-            return c.pre(layer) * c.post(layer) * trace.updated
+        if kind in (Kind.TRACE, Kind.WEIGHT):
+            return c.post(layer), c.pre(layer)
         if kind is Kind.FILTER:
-            return c.used_groups(layer) * c.pre(layer) * trace.learned
-        if kind in _NEURON_KINDS:
-            return c.post(layer)
-        if kind in (Kind.DELTA, Kind.RATE_STEP):
-            return c.post(layer) * trace.updated
+            return c.used_groups(layer), c.pre(layer)
         if kind is Kind.CONSTANT:
-            return c.used_groups(layer) * (trace.updated and adapt)
+            return c.used_groups(layer), 1
         if kind is Kind.SCORE:
-            return c.post(layer) * last
-        return int(layer == 0)
+            return (c.outputs if layer == c.depth - 1 else 0), 1
+        if kind in (Kind.RNG, Kind.UPDATES):
+            return int(layer == 0), 1
+        return c.post(layer), 1
+
+    def flatten(self, trace: StepTrace) -> Ints:
+        """Golden's words by flat index."""
+        parts: list[Ints] = []
+        for kind in Kind:
+            if kind is Kind.SCORE:
+                parts.append(trace.score)
+            elif kind in (Kind.RNG, Kind.UPDATES):
+                parts.append(np.array([trace.rng if kind is Kind.RNG else trace.updates], dtype=np.int64))
+            else:
+                for i, layer in enumerate(trace.layers):
+                    words: Ints = getattr(layer, _FIELDS[kind]).ravel()
+                    parts.append(words[: self.config.used_groups(i)] if kind is Kind.CONSTANT else words)
+        return np.concatenate(parts)
+
+    def due(self, trace: StepTrace, adapt: bool) -> Ints:
+        """How often each word is retired in a step, by flat index: once or not at all."""
+        key = (trace.learned, trace.updated, adapt)
+        if key not in self._due:
+            wanted = dict.fromkeys((*_NEURON_KINDS, Kind.SCORE, Kind.RNG, Kind.UPDATES), 1)
+            wanted |= dict.fromkeys((Kind.TRACE, Kind.FILTER), int(trace.learned))
+            wanted |= dict.fromkeys((Kind.WEIGHT, Kind.DELTA, Kind.RATE_STEP), int(trace.updated))
+            wanted[Kind.CONSTANT] = int(trace.updated and adapt)
+            found = np.zeros(self.words, dtype=np.int64)
+            for kind, _, words in self.parts:
+                found[words] = wanted[kind]
+            self._due[key] = found
+        return self._due[key]
 
 
 def load_core(backend: CoreBackend, config: NetworkConfig, parameters: Parameters, weights: list[Ints]) -> None:

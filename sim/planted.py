@@ -54,7 +54,7 @@ BUGS: dict[str, Bug] = {
         "the random generator has a wrong tap",
     ),
     "lane-swap": Bug(
-        "lanes.py", "error_write & (error_lane == p)", "error_write & (error_lane == (p ^ 1))",
+        "lanes.py", "error_to.write & (error_to.lane == p)", "error_to.write & (error_to.lane == (p ^ 1))",
         "delta reaches the neighbouring lane",
     ),
     "stale-filter": Bug(
@@ -83,6 +83,19 @@ def bug(name: str) -> Bug:
     return BUGS[name]
 
 
+def changed(change: Bug, text: str) -> str:
+    """Text of the bug's file with the change.
+
+    Raises
+    ------
+    ValueError
+        If the text to replace does not occur exactly once.
+    """
+    if text.count(change.old) != 1:
+        raise ValueError(f"rtl/{change.file}: {change.old!r} occurs {text.count(change.old)} times, needed once")
+    return text.replace(change.old, change.new)
+
+
 def planted(change: Bug) -> ModuleType:
     """The package ``rtl`` with a change, imported; its ``core`` and ``top`` modules are loaded.
 
@@ -91,16 +104,13 @@ def planted(change: Bug) -> ModuleType:
     ValueError
         If the text to replace does not occur exactly once.
     """
-    text = (RTL / change.file).read_text()
-    if text.count(change.old) != 1:
-        raise ValueError(f"rtl/{change.file}: {change.old!r} occurs {text.count(change.old)} times, needed once")
+    text = changed(change, (RTL / change.file).read_text())
     name = "solsa_planted_" + variant(change)
     if name in sys.modules:
         return sys.modules[name]
     folder = Path(tempfile.mkdtemp(prefix="solsa-planted-"))
     for path in RTL.glob("*.py"):
-        source = path.read_text()
-        (folder / path.name).write_text(source.replace(change.old, change.new) if path.name == change.file else source)
+        (folder / path.name).write_text(text if path.name == change.file else path.read_text())
     start = folder / "__init__.py"
     spec = importlib.util.spec_from_file_location(name, start, submodule_search_locations=[str(folder)])
     assert spec is not None

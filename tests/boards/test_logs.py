@@ -8,15 +8,23 @@ import pytest
 from planted import CONFLICT, report
 
 from solsa.boards import logs
-from solsa.boards.board import ECP5
 from solsa.boards.build import find_problem
+from solsa.boards.catalogue import BOARDS
+from solsa.boards.cores import Core, candidates
+from solsa.boards.families import ECP5, GW2A
 from solsa.boards.fit import needs
-from solsa.boards.ulx3s import ULX3S_85F
 from solsa.contract import preset
 
 VOWELS = preset("vowels")
-NEEDS = needs(VOWELS, ECP5)
-BANKS = "".join(f"mapping memory top.device.core.lanes.lane{i}.bank via $__PDPW16KD_\n" for i in range(8))
+ULX3S_85F = BOARDS["ulx3s_85f"]
+NEEDS = needs(VOWELS, ULX3S_85F.chip)
+
+
+def core(name: str) -> Core:
+    return next(candidates(ULX3S_85F, name, baud=1_000_000))
+
+
+BANKS = "".join(f"mapping memory top.device.core.lanes.lane{i}.bank.memory via $__PDPW16KD_\n" for i in range(8))
 CLEAN = f"""2.28. Executing MEMORY_LIBMAP pass (mapping memories to cells).
 mapping memory top.device.core.error$241.softmax.table via $__DP16KD_
 {BANKS}mapping memory top.device.core.lanes.lane0.gains via $__TRELLIS_DPR16X4_
@@ -26,7 +34,7 @@ using FF mapping for memory top.$flatten\\device.\\link.$auto$proc_rom.cc:155:do
 
 
 def problem(yosys_log: str = CLEAN, **timing: float) -> str:
-    return find_problem(yosys_log, report(**timing), ULX3S_85F, VOWELS, NEEDS)
+    return find_problem(yosys_log, report(**timing), ULX3S_85F, core("vowels"), NEEDS)
 
 
 def test_a_clean_build_has_no_problem() -> None:
@@ -55,20 +63,20 @@ def test_a_lost_clock_constraint_is_a_problem() -> None:
 
 @pytest.mark.parametrize("cell", ["mapping memory {} via $__TRELLIS_DPR16X4_", "using FF mapping for memory {}"])
 def test_synapse_words_outside_block_ram_are_a_problem(cell: str) -> None:
-    name = "top.device.core.lanes.lane3.bank"
+    name = "top.device.core.lanes.lane3.bank.memory"
     log = CLEAN.replace(f"mapping memory {name} via $__PDPW16KD_", cell.format(name))
     assert problem(log).startswith("synapse words are not in block RAM: yosys made ")
     assert problem(log).endswith(f" of {name}")
 
 
 def test_a_bank_that_is_gone_is_a_problem() -> None:
-    log = CLEAN.replace("mapping memory top.device.core.lanes.lane3.bank via $__PDPW16KD_\n", "")
+    log = CLEAN.replace("mapping memory top.device.core.lanes.lane3.bank.memory via $__PDPW16KD_\n", "")
     assert problem(log) == "synapse words are not in block RAM: yosys mapped 7 banks of 8"
 
 
 def test_banks_that_are_cheaper_in_lut_ram_are_none() -> None:
     tiny = preset("tiny")
-    assert find_problem("", report(), ULX3S_85F, tiny, needs(tiny, ECP5)) == ""
+    assert find_problem("", report(), ULX3S_85F, core("tiny"), needs(tiny, ULX3S_85F.chip)) == ""
 
 
 def test_the_slowest_clock_against_its_constraint_counts() -> None:
@@ -79,7 +87,11 @@ def test_the_slowest_clock_against_its_constraint_counts() -> None:
 
 
 def test_utilization_by_manifest_field() -> None:
-    assert logs.utilization(report(), ECP5) == {"lut": 12000, "ff": 9000, "bram": 15, "dsp": 39}
+    assert logs.utilization(report(), ECP5) == {"lut": 12000, "ff": 9000, "bram": 15, "dsp": 39, "spram": 0}
+    gowin = {
+        "utilization": {"LUT4": {"used": 100}, "ALU": {"used": 20}, "MULT18X18": {"used": 3}, "MULT9X9": {"used": 3}}
+    }
+    assert logs.utilization(gowin, GW2A) == {"lut": 120, "ff": 0, "bram": 0, "dsp": 5, "spram": 0}
 
 
 def test_first_error_of_a_log() -> None:

@@ -276,7 +276,7 @@ def test_verify_passes_its_arguments_on(
 ) -> None:
     seen: list[tuple[object, ...]] = []
 
-    def run_verify(preset: str | None, random: int, seed: int, progress: Callable[..., None], plant: str | None) -> Any:
+    def run_verify(preset: str | None, random: int, seed: int, progress: Callable[..., None], **_: Any) -> Any:
         seen.append((preset, random, seed))
         progress({"done": 1, "total": random, "words_compared": 5})
         return {"networks": 1, "steps": 2, "words_compared": 5, "mismatches": 0, "first_mismatch": None}
@@ -298,7 +298,7 @@ def test_verify_fails_with_the_first_word(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_build_reports_and_fails_on_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = {"board": "ulx3s_85f", "fmax_mhz": 30.0, "problem": None}
-    _module(monkeypatch, "solsa.boards.build", build_board=lambda board, preset: result)
+    _module(monkeypatch, "solsa.boards.build", build_board=lambda board, preset, **_: result)
     assert "fmax mhz" in good("build", "ulx3s_85f", "--preset", "vowels", "--json", tmp_path / "u.json")
     assert json.loads((tmp_path / "u.json").read_text()) == result
     result["problem"] = "timing missed"
@@ -323,7 +323,7 @@ def test_info(tmp_path: Path) -> None:
     assert "1,344" in text
 
 
-@pytest.mark.parametrize("command", ["", "learn", "eval", "verify", "build", "info"])
+@pytest.mark.parametrize("command", ["", "learn", "eval", "verify", "build", "program", "devices", "info"])
 def test_help_has_an_example_and_fits_80_columns(command: str) -> None:
     text = good(*command.split(), "--help")
     assert max(len(line) for line in text.splitlines()) <= 80

@@ -50,6 +50,7 @@ def test_sweeps(seed: int) -> None:
                 ctx.set(dut.beat.valid, 0)
                 await clock(None)
                 ctx.set(dut.write, 0)
+                await clock(None)
             for layer in range(config.depth):
                 master = xorshift32(master)
                 pres = config.pre(layer)

@@ -14,8 +14,8 @@ from solsa.rtl.beat import Mode
 from solsa.rtl.presynaptic import Presynaptic
 from solsa.rtl.sequencer import MIN_PERIOD
 
-#: Clocks from a slot at c0 to R0, R3, R4 and R5.
-R0, R3, R4, R5 = 2, 5, 6, 7
+#: Clocks from a slot at c0 to R0, R2 and R4.
+R0, R2, R4 = 3, 5, 7
 
 CONFIGS = [
     NetworkConfig(layers=(7, 9), lanes=8, groups=2),
@@ -58,7 +58,7 @@ def test_trace_sweeps(config: NetworkConfig, seed: int) -> None:
             assert ctx.get(dut.input_events) == np.count_nonzero(x)
             issued: dict[int, tuple[int, int]] = {}
             retired = []
-            for clock in range(blocks * period + R5 + 1):
+            for clock in range(blocks * period + R4 + 1):
                 block, pre = divmod(clock, period)
                 valid = block < blocks and pre < pres
                 if valid:
@@ -75,7 +75,7 @@ def test_trace_sweeps(config: NetworkConfig, seed: int) -> None:
                     assert ctx.get(dut.beat.address) == layout.synapse_address(0, at[0] * config.lanes, at[1])[1]
                 else:
                     assert not ctx.get(dut.beat.valid)
-                if (at := issued.get(clock - R3)) is not None:
+                if (at := issued.get(clock - R2)) is not None:
                     assert ctx.get(dut.x) == x[at[1]]
                 if ctx.get(dut.filter_retired):
                     at = issued[clock - R4]
@@ -83,7 +83,7 @@ def test_trace_sweeps(config: NetworkConfig, seed: int) -> None:
                         if (group := at[0] * banks + bank) < used:
                             assert ctx.get(dut.filter_advanced[bank]) == state[group, at[1]]
                             retired.append((group, at[1]))
-                if (at := issued.get(clock - R5)) is not None:
+                if (at := issued.get(clock - R4)) is not None:
                     for lane in range(config.lanes):
                         post = at[0] * config.lanes + lane
                         if post < posts:
@@ -112,7 +112,7 @@ def test_inference_reads_the_active_list() -> None:
     bench = Bench(dut)
 
     async def sweep(ctx: Any, layer: int, active: list[int], x: list[int]) -> None:
-        for clock in range(len(active) + R3 + 1):
+        for clock in range(len(active) + R2 + 1):
             ctx.set(dut.slot.valid, int(clock < len(active)))
             ctx.set(dut.slot.compute, int(clock < len(active)))
             ctx.set(dut.slot.mode, Mode.FORWARD)
@@ -123,8 +123,8 @@ def test_inference_reads_the_active_list() -> None:
                 assert ctx.get(dut.beat.pre) == active[clock - R0]
                 assert ctx.get(dut.beat.address) == (100 + active[clock - R0]) % (1 << len(dut.beat.address))
                 assert ctx.get(dut.beat.compute)
-            if 0 <= clock - R3 < len(active):
-                assert ctx.get(dut.x) == x[active[clock - R3]]
+            if 0 <= clock - R2 < len(active):
+                assert ctx.get(dut.x) == x[active[clock - R2]]
             await ctx.tick()
 
     async def testbench(ctx: Any) -> None:

@@ -26,7 +26,7 @@ def test_both_words_of_the_counter_are_from_one_clock() -> None:
             low = ctx.get(dut.answer)
             await ctx.tick().repeat(5)
             ctx.set(dut.address, Register.CYCLES_HIGH)
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             assert ctx.get(dut.answer) << 32 | low == start + 2
 
     simulator = Simulator(dut)

@@ -201,6 +201,7 @@ def test_waits_for_the_right_layer() -> None:
                 assert not ctx.get(dut.slot.valid)
                 await ctx.tick()
         ctx.set(dut.emitted_layer, 1)
+        await ctx.tick()
         assert ctx.get(dut.slot.valid)
         assert ctx.get(dut.slot.index) == 0
 

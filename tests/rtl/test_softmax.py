@@ -52,7 +52,7 @@ def test_divider(width: int, divisors: range | None, seed: int) -> None:
 
 def latency(outputs: int) -> int:
     """Clocks from start to the first probability: a walk, the exponents, the division, the product."""
-    return outputs + 6 + (RECIPROCAL_BITS + 2) + 4
+    return outputs + 7 + (RECIPROCAL_BITS + 2) + 5
 
 
 def _cases(formats: Formats, outputs: int, rng: np.random.Generator) -> list[list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from solsa.contract import NetworkConfig, Readout, make_parameters
+from solsa.contract import PRESETS, BankKind, NetworkConfig, NeuronUnit, Readout, make_parameters
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 from solsa.sim.build import QUICK
 from solsa.sim.compiled import CompiledCore
@@ -17,7 +17,15 @@ MEASURED = [
     NetworkConfig(layers=(1, 1), lanes=1, readout=Readout.SPIKE, max_steps=16),
     NetworkConfig(layers=(2, 7, 3, 4), lanes=4, groups=8, readout=Readout.TARGET, max_steps=16),
     NetworkConfig(layers=(5, 16, 16, 16), lanes=16, groups=4, max_steps=16),
-]
+    # serial neuron unit and single-port banks, alone and together
+    NetworkConfig(layers=(3, 5, 3), lanes=1, groups=2, max_steps=16, bank=BankKind.SINGLE_PORT),
+    NetworkConfig(layers=(5, 9, 6, 4), lanes=4, groups=8, max_steps=16, neuron_unit=NeuronUnit.SERIAL),
+    NetworkConfig(
+        layers=(7, 11, 5, 3), lanes=1, readout=Readout.SPIKE, max_steps=16, neuron_unit=NeuronUnit.SERIAL,
+        bank=BankKind.SINGLE_PORT,
+    ),
+    PRESETS["icebreaker"].with_(layers=(12, 17, 9), max_steps=16),
+]  # fmt: skip
 
 
 def _constants(config: NetworkConfig) -> tuple[float, ...]:

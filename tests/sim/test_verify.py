@@ -5,26 +5,36 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from solsa.contract import ConfigError, preset
+from solsa.host.golden_device import GoldenDevice
+from solsa.sim.coverage import POINTS
 from solsa.sim.lockstep import Lockstep
 from solsa.sim.planted import BUGS, Bug, bug, planted
 from solsa.sim.pysim import PysimCore
-from solsa.sim.random_networks import random_case, stimulus
-from solsa.sim.verify import run_verify
+from solsa.sim.strategies import random_case
+from solsa.sim.vectors import read_vector
+from solsa.sim.verify import core_of, run_case, run_verify
 
 
-def test_random_networks_are_equal() -> None:
-    """Ten random networks, every word; the issue's twenty and more run with `solsa verify`."""
+@pytest.mark.slow
+def test_random_networks_are_equal(tmp_path: Path) -> None:
+    """Ten random networks, every word, and one complete device behind its link; more run with `solsa verify`."""
     reports: list[dict[str, object]] = []
-    result = run_verify(None, 10, 3, reports.append)
+    result = run_verify(None, 10, 3, reports.append, reference=GoldenDevice, failures=tmp_path)
     assert result["mismatches"] == 0, result["first_mismatch"]
     assert result["networks"] == 10
-    assert result["steps"] == 10 * 120
-    assert result["words_compared"] > 100_000
-    assert reports[-1]["done"] == 10
+    assert result["words_compared"] > 1_000_000
+    assert result["device_requests"] == 4000
+    assert result["cpu_seconds"] > 0
+    assert reports[-1]["done"] == 11
+    assert set(result["coverage"]) == set(POINTS)
+    assert result["coverage_percent"] > 80
+    assert result["stored_vectors"] == []
+    assert not list(tmp_path.iterdir())
 
 
 WORD = r"\w+ at step \d+, layer \d, post -?\d+, pre -?\d+: expected .+, got .+"
@@ -33,21 +43,37 @@ WORD = r"\w+ at step \d+, layer \d, post -?\d+, pre -?\d+: expected .+, got .+"
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_caught_and_named(name: str) -> None:
     """Each planted bug makes the checker stop at a word that it names."""
-    case = random_case(1, 0, config=preset("tiny"))
+    case = random_case(1, 0, config=preset("tiny"), steps=120)
     core = PysimCore(case.config, make_core=lambda: planted(bug(name)).core.Core(case.config, observe=True))
     checker = Lockstep(case.config, case.parameters, case.weights, core)
-    found = next(found for found in map(checker.step, stimulus(case)) if found)
+    found = next(found for found in map(checker.step, case.stimuli) if found)
     assert re.fullmatch(WORD, str(found))
 
 
-def test_planted_bug_ends_the_command_with_status_1() -> None:
-    """The compiled core with a planted bug, through the installed program."""
+def test_planted_bug_ends_the_command_with_status_1(tmp_path: Path) -> None:
+    """The compiled core with a planted bug, through the installed program; the stored vector needs the bug to fail."""
     done = subprocess.run(
         [sys.executable, "-c", "from solsa.host.cli import main; main()", "verify", "--preset", "tiny",
-         "--seed", "1", "--plant", "weight-wraps"], capture_output=True, text=True, timeout=300,
+         "--seed", "1", "--plant", "weight-wraps", "--no-shrink"], capture_output=True, text=True, timeout=300,
+        cwd=tmp_path,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     assert re.search("weight" + WORD[3:], done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_failure_is_shrunk_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stored case is smaller than the network that failed, fails with the bug, and passes without."""
+    monkeypatch.setattr("solsa.sim.shrink.BUILDS", 2)
+    result = run_verify("tiny", 0, 1, plant="lane-swap", failures=tmp_path, steps=60)
+    assert result["mismatches"] == 1
+    (path,) = map(Path, result["stored_vectors"])
+    vector = read_vector(path)
+    assert vector.planted == "lane-swap"
+    assert len(vector.case.stimuli) < 10
+    assert str(run_case(vector.case, core_of(vector.case.config, "lane-swap"))) == vector.mismatch
+    assert run_case(vector.case, core_of(vector.case.config)) is None
 
 
 def test_unknown_bug_and_missing_text() -> None:

