@@ -250,6 +250,8 @@ def _run(
         before, best = {path.name for path in work.iterdir()}, work / "best"
         for seed in seeds:
             status = run(place.replace(_SEED, f"--seed {seed}"))
+            if status < 0 or status > 128:  # killed, which says nothing about the design
+                raise _failed(BuildError, board, status, work, target)
             new = [path for path in work.iterdir() if path.name not in before and path != best]
             fmax[seed] = 0.0
             if status == 0:
@@ -280,7 +282,8 @@ def _commands(script: str | bytes) -> tuple[str, list[str]]:
 
 def _failed(kind: type[BuildError], board: Board, status: int, work: Path, target: Path) -> BuildError:
     texts = [(work / name).read_text(errors="replace") for name in _KEPT if (work / name).exists()]
-    line = next(filter(None, map(logs.first_error, texts)), f"exit status {status}")
+    words = f"exit status {status}" if 0 <= status <= 128 else f"a tool was killed by signal {status % 128}"
+    line = next(filter(None, map(logs.first_error, texts)), words)
     return kind(f"{board.name}: {line} (logs in {keep_failed(work, _KEPT, target)})")
 
 

@@ -74,8 +74,10 @@ class Comparison:
     mismatch: str = ""
 
 
-def board_design(board: str, config: NetworkConfig) -> tuple[Design, str, dict[str, str]]:
-    """(Design of a board, yosys, its environment).
+def board_design(
+    board: str, config: NetworkConfig, make_top: Callable[[NetworkConfig, int], Any] = BoardTop
+) -> tuple[Design, str, dict[str, str]]:
+    """(Design of a board, yosys, its environment); ``make_top`` makes what goes on the board.
 
     The clock is the board's crystal: a PLL has no model. Everything else is what ``solsa build`` synthesises.
     """
@@ -87,7 +89,7 @@ def board_design(board: str, config: NetworkConfig) -> tuple[Design, str, dict[s
     environment, _ = find_tools(chosen)
     platform = chosen.platform()
     plan = platform.build(
-        BoardTop(config, DIVISOR),
+        make_top(config, DIVISOR),
         name="top",
         do_build=False,
         do_program=False,
@@ -245,6 +247,7 @@ def run_netlist(
     config: NetworkConfig | None = None,
     seed: int = 0,
     level: str = LEVEL,
+    make_top: Callable[[NetworkConfig, int], Any] = BoardTop,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Synthesise a board's design, learn on its cells, compare with golden.
@@ -261,6 +264,8 @@ def run_netlist(
         Of weights and inputs.
     level : str
         g++ optimisation.
+    make_top : callable
+        Makes what goes on the board from configuration and clocks per bit.
     say : callable, optional
         Called with a line before something slow.
 
@@ -281,7 +286,7 @@ def run_netlist(
     config = config or preset_of(preset)
     if say:
         say(f"{board}, {preset}: synthesis and compilation of the netlist, minutes")
-    design, yosys, environment = board_design(board, config)
+    design, yosys, environment = board_design(board, config, make_top)
     netlist = synthesise(design, yosys, environment)
     problem = logs.driver_conflict(netlist.log)
     result = Comparison()

@@ -183,6 +183,13 @@ def test_a_design_that_nextpnr_gives_up_is_tried_with_fewer_lanes(tools: Tools) 
     assert tools.count() == 4  # synthesis and nextpnr, twice
 
 
+def test_a_killed_tool_is_no_reason_to_try_another_core(tools: Tools) -> None:
+    tools.set("NEXTPNR_ECP5", "kill -TERM $$")
+    with pytest.raises(BuildError, match="a tool was killed by signal 15"):
+        build_board("ulx3s_85f", "tiny")
+    assert tools.count() == 2
+
+
 def test_lanes_that_do_not_fit_are_left_out_before_synthesis(tools: Tools) -> None:
     found = [core.config.lanes for core in cores.candidates(find_board("ulx3s_25f"), "vowels", baud=1_000_000)]
     assert found == [2, 1]

@@ -19,10 +19,10 @@ from solsa.boards.survey import plain, survey
 from solsa.contract import preset
 
 FOLDER = Path(__file__).resolve().parents[2] / "build"
-#: board, preset, clock through the PLL, then block RAMs, single-port RAMs and multipliers
+#: board, preset, sizes, clock through the PLL, then block RAMs, single-port RAMs and multipliers
 BUILDS = {
-    "ecp5": ("ulx3s_25f", "tiny", 30.0, 3, 0, 25),
-    "ice40": ("icebreaker", "icebreaker_vowels", 24.0, 27, 4, 4),
+    "ecp5": ("ulx3s_25f", "tang_nano_9k", (12, 64, 9), 30.0, 11, 0, 4),
+    "ice40": ("icebreaker", "icebreaker_vowels", (3, 5, 3), 18.0, 19, 4, 4),
 }
 
 
@@ -32,7 +32,8 @@ def check_counts(manifest: dict[str, Any], yosys_log: str) -> None:
     yosys drops columns of a memory that nobody reads, so block RAM may be less than predicted by one.
     """
     board = BOARDS[manifest["board"]]
-    config = preset(manifest["preset"]).with_(lanes=manifest["lanes"])
+    layers = tuple(map(int, manifest["layers"].split("-")))
+    config = preset(manifest["preset"]).with_(layers=layers, lanes=manifest["lanes"])
     need = needs(config, board.chip)
     assert (manifest["spram"], manifest["dsp"]) == (need.spram, need.dsp)
     assert need.bram - 1 <= manifest["bram"] <= need.bram
@@ -45,8 +46,8 @@ def check_counts(manifest: dict[str, Any], yosys_log: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUILDS)
 def test_a_small_build_has_exact_counts_and_meets_its_clock(name: str) -> None:
-    board, core, clock, bram, spram, dsp = BUILDS[name]
-    manifest = build_board(board, core, clock_mhz=clock, folder=FOLDER)
+    board, core, layers, clock, bram, spram, dsp = BUILDS[name]
+    manifest = build_board(board, core, layers=layers, clock_mhz=clock, folder=FOLDER)
     assert manifest["problem"] == ""
     assert (manifest["bram"], manifest["spram"], manifest["dsp"]) == (bram, spram, dsp)
     check_counts(manifest, (result_folder(manifest, FOLDER) / "yosys.log").read_text(errors="replace"))
@@ -68,14 +69,14 @@ LOG = "".join(
 
 @pytest.mark.parametrize(("field", "wrong"), [("bram", 1), ("bram", 4), ("dsp", 24), ("dsp", 26), ("spram", 1)])
 def test_a_wrong_count_is_caught(field: str, wrong: int) -> None:
-    good = {"board": "ulx3s_25f", "preset": "tiny", "lanes": 2, "bram": 3, "spram": 0, "dsp": 25}
+    good = {"board": "ulx3s_25f", "preset": "tiny", "layers": "3-5-3", "lanes": 2, "bram": 3, "spram": 0, "dsp": 25}
     check_counts(good, LOG)
     with pytest.raises(AssertionError):
         check_counts({**good, field: wrong}, LOG)
 
 
 def test_a_memory_in_flip_flops_is_caught() -> None:
-    good = {"board": "ulx3s_25f", "preset": "tiny", "lanes": 2, "bram": 3, "spram": 0, "dsp": 25}
+    good = {"board": "ulx3s_25f", "preset": "tiny", "layers": "3-5-3", "lanes": 2, "bram": 3, "spram": 0, "dsp": 25}
     log = LOG.replace("mapping memory top.device.core.error$1.softmax.table via $__DP16KD_", "using FF mapping for "
                       "memory top.device.core.error$1.softmax.table")  # fmt: skip
     with pytest.raises(AssertionError):

@@ -24,9 +24,11 @@ from . import core_proofs, frame_proofs, line_proofs, order_proofs, softmax_proo
 from .proofs import CLAIMS, Control, Proof
 from .tools import CACHE, ENGINES, Outcome, prepare, run_sby, versions
 
-PROOFS: tuple[Proof, ...] = (
-    *frame_proofs.PROOFS, *stream_proofs.PROOFS, *order_proofs.PROOFS, *core_proofs.PROOFS, *softmax_proofs.PROOFS, *line_proofs.PROOFS,
-)  # fmt: skip
+PROOFS: tuple[Proof, ...] = tuple(
+    proof
+    for module in (frame_proofs, stream_proofs, order_proofs, core_proofs, softmax_proofs, line_proofs)
+    for proof in module.PROOFS
+)
 #: Amaranth elaborates one design at a time: units of a planted package are imported and patched.
 _elaboration = threading.Lock()
 

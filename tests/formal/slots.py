@@ -120,8 +120,8 @@ class Slots:
         s, h = self.slot, self.h
         here = s.valid & s.compute & (s.layer == layer) & (s.index == index)
         synapse = here & (s.block == block)
-        say(~synapse | (h.run_length(~(synapse & self.is_mode("TRACE", "UPDATE")), SYNAPSE_DISTANCE) + 1 >= SYNAPSE_DISTANCE)
-            | ~self._seen(synapse & self.is_mode("TRACE", "UPDATE")))  # fmt: skip
+        written = synapse & self.is_mode("TRACE", "UPDATE")
+        say(~synapse | (h.run_length(~written, SYNAPSE_DISTANCE) + 1 >= SYNAPSE_DISTANCE) | ~self._seen(written))
         for mode in ("TRACE", "BACKWARD"):
             one = s.valid & s.compute & (s.index == index) & self.is_mode(mode)
             if mode == "TRACE":

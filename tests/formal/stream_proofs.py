@@ -10,6 +10,7 @@ from unittest.mock import patch
 from amaranth.hdl import Cat, Mux, Signal
 
 from solsa.contract import Readout
+from solsa.contract.registers import WRITABLE_SPACES, Space, space_words
 from solsa.contract.wire import CRC_BYTES, REQUEST_HEADER
 from solsa.sim.planted import Bug
 
@@ -106,7 +107,7 @@ def processor(readout: Readout, what: str) -> Callable[[ModuleType], Harness]:
 
     def build(rtl: ModuleType) -> Harness:
         h = Harness(rtl)
-        m, c = h.m, config((2, 3, 2) if what != "deadlock" else (2, 2), readout=readout)
+        m, c = h.m, config((2, 3, 2) if what in ("rules", "sharing") else (2, 2), readout=readout)
         unit = h.place(h.unit("command").CommandProcessor(c))
         bus, request = unit.bus, unit.request
         model = RequestModel(h, request, c.frame_bytes)
@@ -134,6 +135,30 @@ def processor(readout: Readout, what: str) -> Callable[[ModuleType], Harness]:
             h.always(~h.past(bus.valid & done) | ~bus.valid)  # low for a clock between accesses
             h.cover(h.past(unit.command.valid & ~unit.command.ready) & unit.command.valid)
             h.cover(h.past(bus.valid & ~done) & bus.valid & bus.write)
+        elif what == "addresses":
+            h.assume(request.length <= SHORT)
+            words = space_words(c)
+            limit, writable = Signal(25), Signal()
+            with m.Switch(bus.space):
+                for space in Space:
+                    with m.Case(space):
+                        m.d.comb += [limit.eq(words[space]), writable.eq(space in WRITABLE_SPACES)]
+            h.always(~bus.valid | (bus.index < limit))
+            h.always(~bus.valid | ~bus.write | writable)
+            h.cover(bus.valid & bus.write & (bus.index == words[Space.WEIGHT] - 1) & (bus.space == Space.WEIGHT))
+            h.cover(bus.valid & (bus.space == Space.SCORE) & (bus.index == 1))
+        elif what == "steps":
+            h.assume(request.length <= SHORT)
+            # A step gets all its inputs and targets, and no more.
+            for stream, most in ((unit.inputs, c.inputs), (unit.targets, c.outputs * (readout is Readout.TARGET))):
+                count = Signal(range(most + 2))
+                with m.If(unit.command.valid & unit.command.ready):
+                    m.d.sync += count.eq(0)
+                with m.Elif(stream.valid & stream.ready & (count <= most)):
+                    m.d.sync += count.eq(count + 1)
+                h.always(~stream.valid | (count < most))
+                h.always(~unit.command.valid | (count == most))
+            h.cover(unit.command.valid & h.past(busy, 12))
         elif what == "sharing":
             h.always(~(bus.valid & busy))  # the host's words only while the core is idle
             h.always(~(unit.command.valid & (bus.valid | busy)))  # no start during an access or a step
@@ -191,6 +216,24 @@ PROOFS = (
         processor(Readout.TARGET, "sharing"), cover=60,
         controls=(Control("the processor does not wait for the end of a step", 60, Bug(
             "command.py", 'with m.State("WAIT"), m.If(~self.busy):', 'with m.State("WAIT"), m.If(1):', "")),),
+    ),
+    Proof(
+        "processor-addresses", 3, f"CommandProcessor, 2-2, payloads up to {SHORT} bytes",
+        "every access lies inside its space, every write in a space that may be written",
+        processor(Readout.MEMBRANE, "addresses"), cover=60, weight=60,
+        controls=(
+            Control("a write may go one word too far", 60, Bug(
+                "command.py", "(behind > limit)", "(behind > limit + 1)", "")),
+        ),
+    ),
+    Proof(
+        "processor-steps", 3, f"CommandProcessor, 2-2, payloads up to {SHORT} bytes, readout target",
+        "a step is started with all its inputs and targets, and no more",
+        processor(Readout.TARGET, "steps"), cover=80, weight=60,
+        controls=(
+            Control("a run of half a step is taken", 80, Bug(
+                "command.py", "with m.If((steps != 0) | (position != 0)):", "with m.If(steps != 0):", "")),
+        ),
     ),
     Proof(
         "processor-no-deadlock", 6, f"CommandProcessor, 2 inputs, payloads up to {SHORT} bytes",

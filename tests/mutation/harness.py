@@ -25,8 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "mutation"
 #: What a copy holds, besides pyproject.toml.
 FOLDERS = ("contract", "golden", "rtl", "sim", "host", "boards", "tests")
+#: Folders with modules that killers import, besides tests/ itself.
+HELPERS = ("rtl", "integration")
+WATCH = "tests/mutation/watch.py"
 #: Wall seconds after which a stage is killed, whatever it waits for.
 WALL = 1200
+#: Signals by which a simulation ends itself; any other came from outside and says nothing about the mutant.
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL}
 
 
 class HarnessError(RuntimeError):
@@ -85,21 +90,17 @@ def _sources(folder: Path) -> list[Path]:
     return sorted(p for p in wanted if "__pycache__" not in p.parts)
 
 
-def _digest(folder: Path, *, rtl: bool) -> str:
-    """Hash of the RTL, or of everything that tests it (without the catalogue)."""
-    found = hashlib.sha256()
+def _digest(folder: Path, stages: list[list[str]]) -> str:
+    """Hash of what decides an outcome: the packages, the stages, and their tests with what these import."""
+    found = hashlib.sha256(repr(stages).encode())
+    tests = {node.partition("::")[0] for stage in stages for node in stage}
     for path in _sources(folder):
         name = path.relative_to(folder)
-        if name.parts[:2] == ("tests", "mutation") and name.name not in ("killers.py", "watch.py"):
-            continue
-        if name.parts[0] == "tests" and name.parts[1] not in ("rtl", "integration", "sim", "mutation"):
-            if len(name.parts) > 2:
-                continue
-        if name.parts[:2] == ("tests", "integration") and name.name == "test_planted.py":
-            continue
-        if (name.parts[0] == "rtl") == rtl and name.parts[0] != "boards":
+        helper = len(name.parts) <= 2 or name.parts[1] in HELPERS
+        used = str(name) in tests or str(name) == WATCH or (helper and not path.name.startswith("test_"))
+        if used if name.parts[0] == "tests" else name.parts[0] not in ("boards", "pyproject.toml"):
             found.update(str(name).encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+    return found.hexdigest()[:24]
 
 
 class Harness:
@@ -124,7 +125,6 @@ class Harness:
         self._running: set[int] = set()
         self._numbers = itertools.count()
         self._snapshot()
-        self.tests_hash = _digest(self.base, rtl=False)
 
     def _snapshot(self) -> None:
         """Bring the copy up to date; files that did not change keep their compiled twins."""
@@ -173,10 +173,10 @@ class Harness:
                 self._running.discard(run.pid)
         if not report.exists():
             lines = output.read_text().strip().splitlines() or ["no message"]
-            if run.returncode < 0:  # a crash of compiled code takes pytest with it
+            if -run.returncode in CRASHES:  # compiled code takes pytest with it
                 why = f"the simulation dies of signal {-run.returncode}"
                 return {"failed": [{"test": tests[0], "why": why, "stillborn": False}], "seconds": {}}
-            raise HarnessError(f"pytest wrote no report: {lines[-1]}")
+            raise HarnessError(f"pytest ended with status {run.returncode} and no report: {lines[-1]}")
         found: dict[str, Any] = json.loads(report.read_text())
         if run.returncode and not found["failed"]:
             raise HarnessError(
@@ -195,7 +195,8 @@ class Harness:
         HarnessError
             If a killer fails without a mutant.
         """
-        store = self.cache / "control" / f"{self._key(_digest(self.base, rtl=True))}.json"
+        stages = killers.control_stages()
+        store = self.cache / "control" / f"{_digest(self.base, stages)}.json"
         if store.exists() and not self.fresh:
             self.usual = json.loads(store.read_text())
             return
@@ -211,13 +212,10 @@ class Harness:
             return seconds
 
         with ThreadPoolExecutor(self.workers) as pool:
-            runs = list(pool.map(run, killers.control_stages()))
+            runs = list(pool.map(run, stages))
         self.usual = {name: spent for seconds in runs for name, spent in seconds.items()}
         store.parent.mkdir(parents=True, exist_ok=True)
         store.write_text(json.dumps(self.usual))
-
-    def _key(self, rtl: str) -> str:
-        return hashlib.sha256(f"{rtl}{self.tests_hash}".encode()).hexdigest()[:24]
 
     # -- mutants -----------------------------------------------------------------------------------------------------
     def run(self, name: str, mutant: Mutant, *, automatic: bool = False) -> Outcome:
@@ -233,7 +231,7 @@ class Harness:
         shutil.copytree(self.base, tree, symlinks=True)
         try:
             (tree / "rtl" / mutant.file).write_text(text)
-            store = self.cache / "outcomes" / f"{self._key(_digest(tree, rtl=True))}.json"
+            store = self.cache / "outcomes" / f"{_digest(tree, killers.stages(mutant.file))}.json"
             if store.exists() and not self.fresh:
                 stored = json.loads(store.read_text())
             else:

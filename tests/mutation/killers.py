@@ -13,7 +13,7 @@ LOCKSTEP = f"{INTEGRATION}lockstep.py"
 UNITS: dict[str, list[str]] = {
     "adapt.py": ["adapt", "register_map"],
     "arith.py": ["arith"],
-    "bank.py": ["bank"],
+    "bank.py": ["bank", "memory_map"],
     "bus.py": ["command"],
     "cobs.py": ["cobs", "frames"],
     "command.py": ["command"],
@@ -21,7 +21,7 @@ UNITS: dict[str, list[str]] = {
     "crc.py": ["frames"],
     "engine.py": ["serial"],
     "frames.py": ["frames"],
-    "host_port.py": ["host_port", "register_map"],
+    "host_port.py": ["host_port", "register_map", "memory_map"],
     "link.py": ["command"],
     "presynaptic.py": ["presynaptic"],
     "random.py": ["generator", "register_map"],
@@ -46,8 +46,8 @@ FIRST = [
     f"{LOCKSTEP}::test_tiny[target-toggled]", f"{LOCKSTEP}::test_extremes[target-default]",
     f"{LOCKSTEP}::test_odd_geometries[(2, 9, 5)-4-8]", f"{LOCKSTEP}::test_tiny[spike-learning]",
 ]  # fmt: skip
-#: Exact edges.
-EDGES = [f"{RTL}edges.py"]
+#: Exact edges, and memories read by the host.
+EDGES = [f"{RTL}edges.py", f"{RTL}memory_map.py"]
 PATTERNS = ("learning", "inference", "toggled", "no reset")
 PYSIM = [
     *(f"{LOCKSTEP}::test_extremes[{r}-{formats}]" for r in READOUTS for formats in ("default", "narrow", "wide")),
@@ -105,5 +105,5 @@ def stages(file: str) -> list[list[str]]:
 
 def control_stages() -> list[list[str]]:
     """Every killer once, for the run on the RTL as it is."""
-    units = sorted({f"{RTL}{name}.py" for names in UNITS.values() for name in names})
+    units = sorted({f"{RTL}{name}.py" for names in UNITS.values() for name in names} - set(EDGES))
     return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, units[::2], units[1::2]]

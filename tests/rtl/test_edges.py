@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from networks import NARROW
 
 from solsa.contract import Layout, NetworkConfig, Space, make_parameters
 from solsa.sim.lockstep import Lockstep
@@ -64,3 +65,16 @@ def test_words_of_groups_without_a_post_stay() -> None:
                 words.append(core.read(Space.FILTER, address * layout.filter_banks + bank))
             assert words[0] != 0
             assert words[1:] == [0, 0, 0]
+
+
+def test_filter_traces_saturate() -> None:
+    """Inputs at the end of their range through filters that hardly decay: F stops at the end of its format."""
+    config = NetworkConfig(layers=(3, 1), lanes=1, groups=1, max_steps=4, surrogate_entries=4, formats=NARROW)
+    f = config.formats
+    run = Lockstep(
+        config, make_parameters(config, a=(0.99,), lam=(0.5,)), [np.zeros((1, 3), dtype=np.int64)], PysimCore(config)
+    )
+    for step in range(6):
+        found = run.step(StepInput(np.array([f.input.max, f.input.min, 0]), 0, None, step == 0, True, False))
+        assert found is None, str(found)
+    assert run.golden.state.layers[0].filter.tolist() == [[f.trace.max, f.trace.min, 0]]

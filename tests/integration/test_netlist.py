@@ -1,0 +1,95 @@
+"""Netlist equality on small networks: the serial unit of an iCE40, and one pipelined on an ECP5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Shape, Signal
+from amaranth.lib import io
+
+from solsa.boards.top import BoardTop
+from solsa.contract import PRESETS, ConfigError, NetworkConfig
+from solsa.host.equality import board_design, compare, run_netlist
+from solsa.sim.netlist import Netlist, synthesise
+from solsa.sim.netlist_faults import FaultyNetlist, plant
+
+CONFIGS = {
+    "icebreaker": PRESETS["icebreaker"].with_(layers=(3, 5, 3), max_steps=16, frame_bytes=256),
+    "ulx3s_85f": PRESETS["tiny"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", CONFIGS)
+def test_netlist_learns_like_golden(board: str) -> None:
+    """Four samples, three steps each, all words read after every step."""
+    run = run_netlist(board, config=CONFIGS[board])
+    assert run["mismatch"] == ""
+    assert run["problem"] == ""
+    assert run["steps"] == 12
+    assert run["words_compared"] > 12 * 100
+    # Everything that can change did: weights, traces, filters, neurons, score, filter constants.
+    assert len(run["words_changed"]) == 6
+    assert all(run["words_changed"].values())
+
+
+def _netlist(board: str) -> Netlist:
+    design, yosys, environment = board_design(board, CONFIGS[board])
+    return synthesise(design, yosys, environment)
+
+
+@pytest.mark.slow
+def test_wrong_netlists_are_caught() -> None:
+    """Of every kind of fault one is caught: a bit of a look-up table, a multiplier's output, two swapped flip-flops.
+
+    Not every fault can be seen: the first of a kind that is caught will do, of eight.
+    """
+    config = CONFIGS["ulx3s_85f"]
+    faulty = FaultyNetlist(config, _netlist("ulx3s_85f"), per_kind=8)
+    for kind in ("lut", "multiplier", "swap"):
+        numbers = [fault.number for fault in faulty.faults if fault.kind == kind]
+        assert len(numbers) == 8
+        assert any(compare(config, faulty.device(number)).mismatch for number in numbers), kind
+    # The same cells without an active fault: it is the fault that is caught.
+    result = compare(config, faulty.device(0))
+    assert (result.mismatch, result.steps) == ("", 12)
+
+
+class MiscompiledTop(BoardTop):
+    """A board's top with the multiplier that yosys turns into constants beside the device."""
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.board = super().elaborate(platform)
+        pins = [io.Buffer("o", platform.request(name, 0, dir="-")) for name in ("led_g", "led_r")]
+        m.submodules += pins
+        a, b = Signal(Shape(12, True)), Signal(12)
+        first, second = (Signal(Shape(24, True), reset_less=True, name=f"p{i}") for i in range(2))
+        m.d.sync += [a.eq(a + 1), b.eq(b + 3), first.eq(a * b), second.eq(first)]
+        m.d.comb += [pins[0].o.eq(second[:12].xor()), pins[1].o.eq(second[12:].xor())]
+        return m
+
+
+@pytest.mark.slow
+def test_known_miscompile_fails_the_run() -> None:
+    """Nothing is simulated: the warning is enough, though no word of the state would differ."""
+    run = run_netlist("icebreaker", config=CONFIGS["icebreaker"], make_top=MiscompiledTop)
+    assert "Driver-driver conflict" in run["problem"]
+    assert (run["steps"], run["words_compared"]) == (0, 0)
+
+
+def test_board_without_models_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tang_nano_9k: .* allowed are boards of ice40 and ecp5"):
+        board_design("tang_nano_9k", CONFIGS["ulx3s_85f"])
+
+
+def test_faults_need_cells() -> None:
+    with pytest.raises(ValueError, match="the netlist has 1 cells LUT4"):
+        plant("module netlist(a);\n  LUT4 #(\n    .INIT(16'h1)\n  ) _1_ (\n    .A(_2_),\n    .Z(_3_)\n  );\nendmodule\n",
+              2, 0)  # fmt: skip
+
+
+def test_preset_and_configuration() -> None:
+    assert isinstance(CONFIGS["icebreaker"], NetworkConfig)
+    assert CONFIGS["icebreaker"].serial
