@@ -98,12 +98,13 @@ class HostPort(wiring.Component):
         neuron, filters = Signal(g.neuron_layout()), Signal(self.filter_words.shape())
         chain, register, schedule = Signal.like(self.chain), Signal(32), Signal()
         surrogate, score = Signal.like(self.surrogate_word), Signal.like(self.score_word)
+        # The chain moves on in every clock: its word is there for one clock, so its register stays.
+        m.d.sync += chain.eq(self.chain)
         # a small chip has no flip-flops to spare, and a slower clock
         domain = m.d.comb if config.serial else m.d.sync
         domain += [
             neuron.eq(self.neuron_word),
             filters.eq(self.filter_words),
-            chain.eq(self.chain),
             register.eq(self.register_answer),
             schedule.eq(self.schedule_word),
             surrogate.eq(self.surrogate_word),

@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from solsa.contract import Layout, NetworkConfig, Readout, Space
+from solsa.contract import BankKind, Layout, NetworkConfig, NeuronUnit, Readout, Space
 from solsa.contract.registers import WRITABLE_SPACES
 from solsa.contract.wire import Opcode, RunFlag, Status
 from solsa.golden import StepTrace
@@ -50,6 +50,7 @@ _NEURONS = [
     "rate.largest_shift",
 ]  # fmt: skip
 _READOUTS = [f"readout.{readout.value}" for readout in Readout]
+_KINDS = [f"unit.{unit.value}" for unit in NeuronUnit] + [f"bank.{bank.value}" for bank in BankKind]
 # Early stop is not built: its points (stop taken, margin not reached, learning resumed by a reset) belong here.
 
 # -- link -------------------------------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ _LINK = [
 
 #: Every point.
 POINTS: tuple[str, ...] = (
-    *_READOUTS, *_GEOMETRY, *_WEIGHTS, *_SCHEDULE, *_STEPS, *_INPUTS, *_NEURONS, *_SATURATION, *_LINK,
+    *_READOUTS, *_KINDS, *_GEOMETRY, *_WEIGHTS, *_SCHEDULE, *_STEPS, *_INPUTS, *_NEURONS, *_SATURATION, *_LINK,
 )  # fmt: skip
 
 
@@ -133,6 +134,8 @@ class Observer:
     def _network(self, case: Case) -> None:
         c: NetworkConfig = case.config
         posts, hit = c.layers[1:], self._hit
+        hit(f"unit.{c.neuron_unit.value}")
+        hit(f"bank.{c.bank.value}")
         hit("geometry.one_pre", 1 in c.layers[:-1])
         hit("geometry.one_post", 1 in posts)
         hit("geometry.one_lane", c.lanes == 1)

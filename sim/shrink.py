@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from solsa.contract import ConfigError, Formats, NetworkConfig, Parameters
+from solsa.contract import BankKind, ConfigError, Formats, NetworkConfig, NeuronUnit, Parameters
 
 from .lockstep import Mismatch
 from .random_networks import Case
@@ -137,6 +137,9 @@ def _smaller_networks(case: Case) -> Iterator[Case]:
     if config.max_steps > 4:
         short = p.with_(schedule=tuple(step for step in p.schedule if step < 4))
         yield from _valid(case, lambda: replace(case, config=config.with_(max_steps=4), parameters=short))
+    for simpler in ({"bank": BankKind.DUAL_PORT}, {"neuron_unit": NeuronUnit.PIPELINED}):
+        if any(getattr(config, name) is not kind for name, kind in simpler.items()):
+            yield from _valid(case, lambda simpler=simpler: replace(case, config=config.with_(**simpler)))  # type: ignore[misc]
     if config.formats != Formats():
         yield from _valid(case, lambda: replace(case, config=config.with_(formats=Formats())))
 

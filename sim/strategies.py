@@ -17,7 +17,16 @@ from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 
-from solsa.contract import ConfigError, Format, Formats, NetworkConfig, Parameters, Readout
+from solsa.contract import (
+    BankKind,
+    ConfigError,
+    Format,
+    Formats,
+    NetworkConfig,
+    NeuronUnit,
+    Parameters,
+    Readout,
+)
 
 from .random_networks import (
     INPUT_STYLES,
@@ -122,6 +131,12 @@ def layer_sizes(draw: Draw) -> tuple[int, ...]:
     return tuple(draw(st.lists(_edges(1, most), min_size=2, max_size=5 if most < 72 else 4)))
 
 
+def units(readout: Readout) -> st.SearchStrategy[NeuronUnit]:
+    """Neuron units that have the readout; a third of the networks use the serial one."""
+    serial = [] if readout is Readout.TARGET else [NeuronUnit.SERIAL]
+    return st.sampled_from((NeuronUnit.PIPELINED, NeuronUnit.PIPELINED, *serial))
+
+
 @st.composite
 def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
     """Geometry and widths; any readout unless one is given."""
@@ -138,6 +153,8 @@ def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
             max_steps=draw(st.sampled_from((16, 2, 4, 64))),
             surrogate_entries=draw(st.sampled_from((16, 4, 64))),
             frame_bytes=max(256, 1 << max(step_bytes, 8 * layers[-1] + 7).bit_length()),
+            neuron_unit=draw(units(readout)),
+            bank=draw(st.sampled_from(BankKind)),
             formats=draw(formats()),
         )
     except ConfigError:  # a sum that golden's 64 bits do not hold
@@ -249,6 +266,8 @@ def devices(draw: Draw, readout: Readout) -> NetworkConfig:
         max_steps=draw(st.sampled_from((4, 16))),
         surrogate_entries=draw(st.sampled_from((4, 16))),
         frame_bytes=draw(st.sampled_from((64, 128, 256))),
+        neuron_unit=draw(units(readout)),
+        bank=draw(st.sampled_from(BankKind)),
         formats=draw(st.sampled_from((Formats(), NARROW, WIDE))),
     )
 
