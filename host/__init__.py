@@ -1,1 +1,28 @@
-"""Host side of solsa: data sets, transports and the command line. Never imports amaranth or the RTL."""
+"""Host side of solsa: data sets, devices, networks and the command line. Never imports amaranth or the RTL.
+
+>>> from solsa.host import Device, Network
+>>> network = Network.create((3, 32, 2), seed=1)
+>>> with Device.open("golden", network) as device:  # or "sim", or a serial port
+...     device.fit(X, y, epochs=5)
+...     device.score(X_test, y_test)
+>>> network.save("network.npz")
+"""
+
+from .data import DataError, Dataset, load_dataset
+from .device import Device
+from .network import Network, NetworkError
+from .recipe import Recipe
+from .train import Progress
+from .transport import DeviceError
+
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Device",
+    "DeviceError",
+    "Network",
+    "NetworkError",
+    "Progress",
+    "Recipe",
+    "load_dataset",
+]

@@ -159,7 +159,7 @@ def _pair(path: Path) -> tuple[str, Path, Path | None]:
 
 
 def _assemble(name: str, train: Split, test: Split | None, notes: tuple[str, ...] = ()) -> Dataset:
-    _check_samples(train, n_channels=None)
+    check_samples(train, n_channels=None)
     present = set(train.labels)
     class_names = tuple(label for label in train.order if label in present)
     if len(class_names) < 2:
@@ -172,14 +172,14 @@ def _assemble(name: str, train: Split, test: Split | None, notes: tuple[str, ...
         train_samples = [sample for sample, out in zip(train.samples, held_out, strict=True) if not out]
         train_labels, test_labels = train_labels[~held_out], train_labels[held_out]
     else:
-        _check_samples(test, n_channels=train.samples[0].shape[1])
+        check_samples(test, n_channels=train.samples[0].shape[1])
         train_samples, test_samples, test_labels = train.samples, test.samples, _to_indices(test, class_names)
     for array in (*train_samples, train_labels, *test_samples, test_labels):
         array.setflags(write=False)
     return Dataset(name, train_samples, train_labels, test_samples, test_labels, class_names, notes)
 
 
-def _check_samples(split: Split, n_channels: int | None) -> None:
+def check_samples(split: Split, n_channels: int | None) -> None:
     """Check shapes and values; `n_channels` is the training split's when the test split is checked."""
     if not split.samples:
         raise DataError(f"{split.where}: no samples; allowed is at least one")

@@ -21,7 +21,9 @@ from solsa.contract.registers import (
 from solsa.contract.wire import RUN_HEADER, Opcode, RunFlag, max_steps, max_words, space_header
 
 from .faulty import Faults, FaultyLine
+from .learning import Learner
 from .link import PAUSE, Link
+from .network import Network
 from .transport import DEFAULT_BAUD, DeviceError, Transport, open_transport
 from .words import Ints, pack_words, split_layers, synapse_positions, unpack_words
 
@@ -35,7 +37,7 @@ _NEURON_WORDS = 8
 AnyInts = NDArray[np.integer[Any]]
 
 
-class Device:
+class Device(Learner):
     """An open device whose configuration has been checked. Use as a context manager, or call :meth:`close`.
 
     Parameters
@@ -73,7 +75,7 @@ class Device:
     def open(
         cls,
         where: str,
-        config: NetworkConfig,
+        network: Network | NetworkConfig,
         *,
         baud: int = DEFAULT_BAUD,
         timeout: float | None = None,
@@ -82,13 +84,16 @@ class Device:
     ) -> Self:
         """Open a device by name: ``golden``, ``sim`` or a serial port; ``say`` is called before something slow.
 
-        A serial port that is lost is waited for and opened again. With ``faults`` the line lies (host/faulty.py).
+        A network is loaded at once, see :class:`~solsa.host.learning.Learner`; with a configuration alone the device
+        stays as it is. A serial port that is lost is waited for and opened again. With ``faults`` the line lies
+        (host/faulty.py).
 
         Raises
         ------
         DeviceError
-            If it cannot be reached or is not the device that ``config`` describes.
+            If it cannot be reached or is not the device that the configuration describes.
         """
+        config = network.config if isinstance(network, Network) else network
         model = where in ("golden", "sim")
 
         def connect() -> Transport:
@@ -109,7 +114,10 @@ class Device:
         if isinstance(faulty, FaultyLine):
             line = {"reopen": faulty.reopen, "pause": 0.0 if model else PAUSE}
         try:
-            return cls(transport, config, where, timeout, **line)
+            device = cls(transport, config, where, timeout, **line)
+            if isinstance(network, Network):
+                device.load(network)
+            return device
         except BaseException:
             transport.close()
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from solsa.contract import ConfigError, NetworkConfig, preset
+from typing import Any
+
+from solsa.contract import ConfigError, NetworkConfig, Readout, preset
 
 from .data import Dataset
 
@@ -30,15 +32,28 @@ def network_for(dataset: Dataset, name: str | None) -> tuple[NetworkConfig, str]
         config = preset(name)
         check_sizes(config, dataset, f"preset {name}")
         return config, name
+    layers = (dataset.n_channels, preset(BASE).layers[1], dataset.n_classes)
+    config = config_for(layers, max(len(sample) for sample in dataset.train))
+    return config, BASE if config == preset(BASE) else sizes(config)
+
+
+def config_for(layers: tuple[int, ...], steps: int = 0, **changes: Any) -> NetworkConfig:
+    """Configuration of these layer sizes, everything else as in the preset ``vowels`` unless ``changes`` says so.
+
+    Frames and schedule table are made large enough for the layers and for samples of ``steps`` steps.
+
+    Raises
+    ------
+    ConfigError
+        For sizes or changes that cannot be built.
+    """
     base = preset(BASE)
-    layers = (dataset.n_channels, base.layers[1], dataset.n_classes)
-    steps = max(len(sample) for sample in dataset.train)
-    config = base.with_(
-        layers=layers,
-        frame_bytes=_power(max(base.frame_bytes, layers[0] + 11, 8 * layers[-1] + 7)),
-        max_steps=min(_LARGEST_TABLE, _power(max(base.max_steps, steps))),
-    )
-    return config, BASE if config == base else sizes(config)
+    frame, table = base.frame_bytes, base.max_steps
+    if layers and all(isinstance(size, int) for size in layers):  # what is wrong with them is said below
+        targets = 2 * layers[-1] if changes.get("readout") is Readout.TARGET else 0
+        frame = _power(max(frame, layers[0] + targets + 11, 8 * layers[-1] + 7))
+        table = min(_LARGEST_TABLE, _power(max(table, steps)))
+    return base.with_(**{"layers": layers, "frame_bytes": frame, "max_steps": table} | changes)
 
 
 def check_sizes(config: NetworkConfig, dataset: Dataset, name: str) -> None:

@@ -11,20 +11,22 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from solsa.contract import ConfigError, NetworkConfig, Parameters
+from solsa.contract import ConfigError, NetworkConfig, Parameters, Readout, preset
 
+from .arrays import class_names
 from .data import Dataset
 from .data_files import DataError
 from .files import write_atomically
+from .geometry import config_for, sizes
 from .quantise import Quantiser
-from .recipe import Recipe
+from .recipe import Recipe, default_recipe, initial_weights
 from .words import Ints
 
 KIND = "solsa-network"
@@ -119,6 +121,72 @@ class Network:
     seconds: float = 0.0
     data_sha256: str = ""
 
+    @classmethod
+    def create(
+        cls,
+        layers: str | Sequence[int],
+        *,
+        classes: Any = None,
+        seed: int = 0,
+        recipe: Recipe | Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> Network:
+        """Untrained network of these sizes; ``Device.fit`` and ``partial_fit`` give it the scale of their data.
+
+        Until then inputs are taken as they are, and a stream that learns updates the weights at every step.
+
+        Parameters
+        ----------
+        layers : str or sequence of int
+            A preset, or channels, hidden neurons, ..., classes.
+        classes : array [outputs], optional
+            Labels in the order of the readout; 0, 1, 2 ... without.
+        seed : int
+            Of start weights and order of samples.
+        recipe : Recipe or mapping, optional
+            How it is trained, or the fields that differ from the default recipe.
+        **config
+            Fields of :class:`~solsa.contract.NetworkConfig`, such as ``lanes=16``, ``groups=1`` or ``readout="spike"``.
+
+        Raises
+        ------
+        ConfigError, DataError
+            For what cannot be built.
+        """
+        made, name = _config(layers, config)
+        plan = recipe if isinstance(recipe, Recipe) else _changed(default_recipe(made), recipe or {})
+        if not isinstance(seed, int) or seed < 0:
+            raise ConfigError(f"seed {seed!r}, allowed are integers from 0 up")
+        names = class_names(np.arange(made.outputs) if classes is None else classes)
+        if len(names) != made.outputs:
+            raise ConfigError(f"{len(names)} classes for {made.outputs} outputs of {sizes(made)}")
+        parameters = plan.parameters(made, tuple(range(made.max_steps)))
+        fmt = made.formats.input
+        return cls(
+            config=made,
+            preset=name,
+            recipe=plan,
+            parameters=parameters,
+            weights=initial_weights(made, plan, seed),
+            constants=[list(row) for row in parameters.a],
+            rng=parameters.rng,
+            shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
+            quantiser=Quantiser(np.zeros(made.inputs), np.ones(made.inputs), fmt.frac, fmt.width),
+            dataset="",
+            class_names=names,
+            seed=seed,
+        )
+
+    @property
+    def fitted(self) -> bool:
+        """Whether input scale and classes are those of data (or of an imported network)."""
+        return bool(self.dataset)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a sample."""
+        return len(self.quantiser.mean)
+
     @property
     def sha256(self) -> str:
         """Fingerprint of weights and filter constants."""
@@ -132,9 +200,9 @@ class Network:
 
     def check_dataset(self, dataset: Dataset) -> None:
         """Raise NetworkError unless channels and classes of a data set are those of the training data."""
-        if dataset.n_channels != self.config.inputs:
+        if dataset.n_channels != self.channels:
             raise NetworkError(
-                f"{dataset.name} has {dataset.n_channels} channels, the network was trained on {self.config.inputs}"
+                f"{dataset.name} has {dataset.n_channels} channels, the network was trained on {self.channels}"
             )
         if dataset.class_names != self.class_names:
             raise NetworkError(
@@ -143,7 +211,7 @@ class Network:
             )
 
     # -- file ---------------------------------------------------------------------------------------------------------
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the network file; an existing one is replaced in one step."""
         meta = {
             "kind": KIND,
@@ -172,10 +240,10 @@ class Network:
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         archive = io.BytesIO()  # zipfile cannot be left half way without noise: a full disk must fail in one write
         np.savez(archive, **arrays)
-        write_atomically(path, lambda out: out.write(archive.getvalue()))
+        write_atomically(Path(path), lambda out: out.write(archive.getvalue()))
 
     @classmethod
-    def load(cls, path: Path) -> Network:
+    def load(cls, path: str | Path) -> Network:
         """Read a network file.
 
         Raises
@@ -183,6 +251,7 @@ class Network:
         NetworkError
             If it is not there, not a network file, damaged, or of another version.
         """
+        path = Path(path)
         if not path.is_file():
             raise NetworkError(f"{path}: no such network file")
         try:
@@ -255,6 +324,27 @@ class Network:
         if len(self.class_names) != self.config.outputs:
             raise NetworkError(f"damaged, {len(self.class_names)} class names for {self.config.outputs} outputs")
         np.random.PCG64().state = cast(Any, self.shuffler)
+
+
+def _config(layers: str | Sequence[int], changes: dict[str, Any]) -> tuple[NetworkConfig, str]:
+    """Configuration and its name."""
+    try:
+        if "readout" in changes:
+            changes["readout"] = Readout(changes["readout"])
+        if isinstance(layers, str):
+            made = preset(layers).with_(**changes)
+            return made, layers if made == preset(layers) else sizes(made)
+        made = config_for(tuple(int(size) for size in layers), **changes)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"network: {error}") from None
+    return made, sizes(made)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    try:
+        return recipe.with_(**changes)
+    except TypeError as error:
+        raise ConfigError(f"recipe: {error}") from None
 
 
 def _listed(names: tuple[str, ...]) -> str:

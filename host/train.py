@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from solsa.contract import CONTRACT_VERSION, NetworkConfig
 from solsa.contract.parameters import Rate
 
 from .data import Dataset
-from .device import Device
 from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
 from .recipe import Recipe, initial_weights
 from .words import Ints
+
+if TYPE_CHECKING:
+    from .device import Device
 
 #: How often a device may lose its state without the run having come any further, before it is given up.
 RESTORES = 5
@@ -70,8 +72,9 @@ class LearnResult:
     preset: str
     seed: int
     epochs: int
-    test_accuracy: float
-    train_accuracy: float
+    #: None: there were no test samples, or nobody asked for a last look at the training samples.
+    test_accuracy: float | None
+    train_accuracy: float | None
     steps: int
     weight_sha256: str
     wall_seconds: float
@@ -92,7 +95,7 @@ class LearnResult:
         return asdict(self)
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[Progress], object]
 OnNetwork = Callable[[Network], None]
 
 
@@ -145,6 +148,7 @@ def learn(
     *,
     due: Callable[[], bool] = lambda: False,
     on_snapshot: OnNetwork = lambda _: None,
+    look_back: bool = True,
 ) -> LearnResult:
     """Train a network on a device until it has seen ``epochs`` epochs, those before a resume included.
 
@@ -171,6 +175,8 @@ def learn(
         Asked after every sample whether the network is to be read back now.
     on_snapshot : callable
         Then called with it.
+    look_back : bool
+        Decide the training samples without learning at the end, for ``train_accuracy``.
 
     Returns
     -------
@@ -188,7 +194,7 @@ def learn(
     while network.epochs_done < epochs:
         run.restoring(run.epoch)
         on_epoch(network)
-    right = run.restoring(run.trained_samples_right)
+    right = run.restoring(run.trained_samples_right) if look_back else None
     counted = run.restoring(lambda: device.cycles) - cycles
     return LearnResult(
         dataset=dataset.name,
@@ -285,7 +291,7 @@ class _Run:
             {
                 "epoch": number + 1,
                 "online_accuracy": right / len(order),
-                "test_accuracy": float(np.mean(decisions == self.test.labels)),
+                "test_accuracy": float(np.mean(decisions == self.test.labels)) if len(decisions) else None,
                 "seconds": seconds(),
             }
         )
