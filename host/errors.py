@@ -12,12 +12,12 @@ from typer.core import TyperGroup
 from solsa.contract import ConfigError
 
 from .data_files import DataError
-from .files import OutputError
+from .files import OutputError, RunFolderError
 from .network import NetworkError
 from .transport import DeviceError
 
 #: Mistakes of the user: exit status 2.
-USER_ERRORS = (ConfigError, DataError, DeviceError, NetworkError, OutputError)
+USER_ERRORS = (ConfigError, DataError, DeviceError, NetworkError, OutputError, RunFolderError)
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
 

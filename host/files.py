@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import IO, Any
 
 
+#: Standard output, where a file could be.
+STDOUT = Path("-")
+
+
 class OutputError(ValueError):
     """A path that results cannot be written to; the message is one line."""
 
 
+class RunFolderError(ValueError):
+    """A folder without a run to show, or with a damaged one; the message is one line."""
+
+
 def check_file(path: Path | None, option: str) -> None:
-    """Raise OutputError unless a file could be written at this path."""
-    if path is None:
+    """Raise OutputError unless a file could be written at this path; ``-`` is standard output."""
+    if path is None or path == STDOUT:
         return
     if path.is_dir():
         raise OutputError(f"{option} {path}: is a folder, a file is needed")
@@ -56,6 +64,9 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file in one step."""
+    """Write a JSON file in one step, or to standard output."""
     text = json.dumps(content, indent=2, allow_nan=False)
+    if path == STDOUT:
+        print(text)
+        return
     write_atomically(path, lambda out: out.write((text + "\n").encode()))

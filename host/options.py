@@ -7,12 +7,51 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from solsa.contract import PRESETS, ConfigError
 
+from .files import STDOUT
+
+#: Whether the command that runs now shows results only; set by --quiet and by --json -.
+_quiet = False
+
 PresetOption = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")]
-JsonOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result as JSON.")]
+
+
+def _json_asked(path: Path | None) -> Path | None:
+    """JSON on standard output has it for itself."""
+    if path == STDOUT:
+        set_quiet(True)
+    return path
+
+
+def set_quiet(value: bool) -> None:
+    """Show nothing (but errors) from now on, or everything again."""
+    global _quiet
+    _quiet = _quiet or value
+
+
+def new_call() -> None:
+    """Forget what an earlier call in this process asked for."""
+    global _quiet
+    _quiet = False
+
+
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the result as JSON; - is the terminal.", callback=_json_asked),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=set_quiet, expose_value=False),
+]
 BaudOption = Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second of the serial port.")]
+
+
+def console() -> Console:
+    """Where a command prints; nothing appears there after --quiet."""
+    return Console(highlight=False, soft_wrap=False, quiet=_quiet)
 
 
 def optional(module: str, name: str, extra: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import Locator
 
-_INK = "#26323c"
-_BLUE = "#1f6f9c"
-_ORANGE = "#d9772b"
-_GREY = "#b3bcc4"
+INK = "#26323c"
+BLUE = "#1f6f9c"
+ORANGE = "#d9772b"
+GREY = "#b3bcc4"
 _DPI = 150
 #: Above this many neurons a raster's ticks are drawn thinner.
 _MANY = 100
@@ -47,12 +47,15 @@ class SampleRecord:
         Of the readout.
     scores : int array [outputs]
         Readout summed over the steps.
+    potentials : list of float arrays [T, M]
+        Membranes of every layer but the last.
     """
 
     inputs: np.ndarray[Any, np.dtype[np.float64]]
     spikes: list[Ints]
     membranes: np.ndarray[Any, np.dtype[np.float64]]
     scores: Ints
+    potentials: list[np.ndarray[Any, np.dtype[np.float64]]] = field(default_factory=list)
 
     @property
     def decision(self) -> int:
@@ -72,6 +75,7 @@ def record_sample(device: Device, inputs: AnyInts) -> SampleRecord:
     """
     f, hidden = device.config.formats, device.config.depth - 1
     spikes: list[list[Ints]] = [[] for _ in range(hidden)]
+    potentials: list[list[Any]] = [[] for _ in range(hidden)]
     membranes, scores = [], np.zeros(0, dtype=np.int64)
     for t, row in enumerate(inputs):
         membrane, scores = device.step(row, reset=t == 0)
@@ -79,17 +83,21 @@ def record_sample(device: Device, inputs: AnyInts) -> SampleRecord:
         neurons = device.read_neurons() if hidden else []
         for layer in range(hidden):
             spikes[layer].append(neurons[layer][:, NeuronField.SPIKE])
-    return SampleRecord(inputs / f.input.one, [np.array(rows) for rows in spikes], np.array(membranes), scores)
+            potentials[layer].append(neurons[layer][:, NeuronField.MEMBRANE] / f.membrane.one)
+    return SampleRecord(
+        inputs / f.input.one, [np.array(rows) for rows in spikes], np.array(membranes), scores,
+        [np.array(rows) for rows in potentials],
+    )  # fmt: skip
 
 
 def learning_curve(history: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Accuracy of test and training samples over the epochs, as a PNG."""
     epochs = [entry["epoch"] for entry in history]
-    figure, axes = _figure(1, (7.0, 4.2))
+    figure, axes = new_figure(1, (7.0, 4.2))
     plot = axes[0]
     for key, name, colour, style in (
-        ("online_accuracy", "training, while learning", _ORANGE, "--"),
-        ("test_accuracy", "test, after the epoch", _BLUE, "-"),
+        ("online_accuracy", "training, while learning", ORANGE, "--"),
+        ("test_accuracy", "test, after the epoch", BLUE, "-"),
     ):
         values = [entry[key] for entry in history]
         label = f"{name}: {values[-1]:.3f}"
@@ -98,13 +106,13 @@ def learning_curve(history: Sequence[dict[str, Any]], path: Path, title: str) ->
     plot.set_ylim(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.01)
     margin = max(0.5, 0.02 * len(epochs))
     plot.set_xlim(epochs[0] - margin, epochs[-1] + margin)
-    plot.xaxis.set_major_locator(_whole_numbers())
+    plot.xaxis.set_major_locator(whole_numbers())
     plot.set_xlabel("epoch")
     plot.set_ylabel("accuracy")
-    plot.grid(axis="y", color=_GREY, alpha=0.4, linewidth=0.6)
+    plot.grid(axis="y", color=GREY, alpha=0.4, linewidth=0.6)
     plot.legend(loc="lower right", frameon=False, title="last epoch", alignment="left")
     plot.set_title(title, loc="left", fontsize=11)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def spike_raster(
@@ -122,7 +130,7 @@ def spike_raster(
         True class.
     """
     hidden = len(record.spikes)
-    figure, axes = _figure(2 + hidden, (8.0, 4.2 + 2.6 * hidden), [1.1, *[2.0] * hidden, 1.3])
+    figure, axes = new_figure(2 + hidden, (8.0, 4.2 + 2.6 * hidden), [1.1, *[2.0] * hidden, 1.3])
     _inputs(figure, axes[0], record)
     for layer, spikes in enumerate(record.spikes):
         _spikes(axes[1 + layer], spikes, layer, hidden)
@@ -131,11 +139,11 @@ def spike_raster(
     for plot in axes:
         plot.set_xlim(-0.5, steps - 0.5)
         plot.tick_params(labelbottom=plot is axes[-1])
-    axes[-1].xaxis.set_major_locator(_whole_numbers())
+    axes[-1].xaxis.set_major_locator(whole_numbers())
     axes[-1].set_xlabel("time step")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    axes[0].set_title(source, loc="left", fontsize=8, color=_INK)
-    _save(figure, path)
+    axes[0].set_title(source, loc="left", fontsize=8, color=INK)
+    save_figure(figure, path)
 
 
 def _inputs(figure: Figure, plot: Axes, record: SampleRecord) -> None:
@@ -146,7 +154,7 @@ def _inputs(figure: Figure, plot: Axes, record: SampleRecord) -> None:
         extent=(-0.5, len(record.inputs) - 0.5, -0.5, channels - 0.5),
     )  # fmt: skip
     plot.set_ylabel("input channel")
-    plot.yaxis.set_major_locator(_whole_numbers())
+    plot.yaxis.set_major_locator(whole_numbers())
     bar = figure.colorbar(image, ax=plot, pad=0.015, fraction=0.05)
     bar.set_label("standard deviations", fontsize=8)
     bar.outline.set_visible(False)
@@ -155,13 +163,13 @@ def _inputs(figure: Figure, plot: Axes, record: SampleRecord) -> None:
 def _spikes(plot: Axes, spikes: Ints, layer: int, hidden: int) -> None:
     steps, neurons = spikes.shape
     at, which = np.nonzero(spikes)
-    plot.hlines(which, at - 0.35, at + 0.35, colors=_INK, linewidth=2.2 if neurons <= _MANY else 1.0)
+    plot.hlines(which, at - 0.35, at + 0.35, colors=INK, linewidth=2.2 if neurons <= _MANY else 1.0)
     plot.set_ylim(-1, neurons)
-    plot.yaxis.set_major_locator(_whole_numbers())
+    plot.yaxis.set_major_locator(whole_numbers())
     plot.set_ylabel("hidden neuron" if hidden == 1 else f"neuron of layer {layer}")
     share = len(at) / (steps * neurons)
     note = f"{len(at)} spikes, {100 * share:.0f} % of neurons per step"
-    plot.text(1.0, 1.0, note, transform=plot.transAxes, ha="right", va="bottom", fontsize=8, color=_INK)
+    plot.text(1.0, 1.0, note, transform=plot.transAxes, ha="right", va="bottom", fontsize=8, color=INK)
 
 
 def _membranes(plot: Axes, record: SampleRecord, class_names: Sequence[str], label: int) -> None:
@@ -169,17 +177,17 @@ def _membranes(plot: Axes, record: SampleRecord, class_names: Sequence[str], lab
     right, decision = record.decision == label, record.decision
     for k in range(record.membranes.shape[1]):
         if k not in (label, decision):
-            plot.plot(steps, record.membranes[:, k], color=_GREY, linewidth=1.0)
-    named = [(label, _BLUE, "decided and true" if right else "true")]
+            plot.plot(steps, record.membranes[:, k], color=GREY, linewidth=1.0)
+    named = [(label, BLUE, "decided and true" if right else "true")]
     if not right:
-        named.append((decision, _ORANGE, "decided"))
+        named.append((decision, ORANGE, "decided"))
     for k, colour, role in named:
         text = f"{role}: class {class_names[k]}"
         marker = "o" if len(steps) <= _FEW else None
         plot.plot(steps, record.membranes[:, k], color=colour, linewidth=2.0, marker=marker, markersize=3, label=text)
     if record.membranes.shape[1] > 2:
-        plot.plot([], [], color=_GREY, linewidth=1.0, label="other classes")
-    plot.grid(axis="y", color=_GREY, alpha=0.4, linewidth=0.6)
+        plot.plot([], [], color=GREY, linewidth=1.0, label="other classes")
+    plot.grid(axis="y", color=GREY, alpha=0.4, linewidth=0.6)
     plot.set_ylabel("readout membrane")
     if np.abs(record.membranes).max() > _WIDE:
         plot.set_yscale("symlog", linthresh=1.0)
@@ -187,13 +195,14 @@ def _membranes(plot: Axes, record: SampleRecord, class_names: Sequence[str], lab
     plot.legend(loc="lower right", bbox_to_anchor=(1.0, 0.96), ncols=3, frameon=False, fontsize=8)
 
 
-def _whole_numbers() -> Locator:
+def whole_numbers() -> Locator:
+    """Ticks at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True)
 
 
-def _figure(rows: int, size: tuple[float, float], heights: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
+def new_figure(rows: int, size: tuple[float, float], heights: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
     """Figure without a window system and without global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -207,5 +216,6 @@ def _figure(rows: int, size: tuple[float, float], heights: Sequence[float] | Non
     return figure, axes
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, in one step."""
     write_atomically(path, lambda out: figure.savefig(out, format="png", dpi=_DPI))
