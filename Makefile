@@ -19,7 +19,7 @@ export YOWASP_CACHE_DIR := $(CURDIR)/.cache/yowasp
 export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test icarus lint lock clean distclean venv results bench-ulx3s docs-generated
+.PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-ulx3s docs-generated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -30,10 +30,14 @@ demo: $(STAMP) ## learn JapaneseVowels on the simulated device and compare every
 
 test: $(STAMP) ## all tests except those that need a board
 	@$(BIN)/python tests/pins/icarus.py || true
+	@$(BIN)/python tests/browser/chromium.py || true
 	$(PYTEST) $(ARGS)
 
 icarus: $(STAMP) ## find Icarus Verilog, or unpack Debian's package into .cache/icarus
 	$(BIN)/python tests/pins/icarus.py
+
+chromium: $(STAMP) ## find Chromium, or unpack Debian's package into .cache/chromium
+	$(BIN)/python tests/browser/chromium.py
 
 results: $(STAMP) ## measure what README and docs state, on this machine (about 8 minutes), into docs/results
 	@mkdir -p docs/results

@@ -1,4 +1,4 @@
-"""The command line: ``solsa learn``, ``eval``, ``verify``, ``build``, ``program``, ``devices`` and ``info``."""
+"""The command line: ``solsa learn`` and its sisters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from solsa.contract import Layout, preset
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
@@ -14,12 +13,21 @@ from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_b
 from .checkpoint import EVERY, KEEP
 from .cli_build import build_command, program_command
 from .cli_devices import devices_command
+from .cli_pictures import report_command, watch_command
 from .display import Bar, numbers, table
 from .errors import OneLineErrors, RunFailed
 from .files import check_file, write_json
 from .geometry import BASE, sizes
 from .golden_device import GoldenDevice
-from .options import BaudOption, JsonOption, PresetOption, optional
+from .options import (
+    BaudOption,
+    JsonOption,
+    PresetOption,
+    QuietOption,
+    console,
+    optional,
+    set_quiet,
+)
 from .session import LearnOptions, run_eval, run_learn
 from .transport import DEFAULT_BAUD
 
@@ -30,7 +38,7 @@ STEPS = ("inference", "learning", "scheduled")
 
 app = typer.Typer(
     cls=OneLineErrors,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
@@ -43,11 +51,15 @@ SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the r
 
 
 @app.callback(invoke_without_command=True)
-def solsa(context: typer.Context) -> None:
+def solsa(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
     """Spiking networks that learn on the FPGA.
 
     The same commands drive a board, the simulated device and the golden model; all three end with the same bits.
     """
+    set_quiet(quiet)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -82,6 +94,8 @@ def learn_command(
     faults: Annotated[
         str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests: flip=0.01,disconnect=100,seed=1.")
     ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show the run as a page on this machine.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a network on a device, online, sample by sample.
 
@@ -99,8 +113,8 @@ def learn_command(
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
-                     faults=faults),
-        _console(),
+                     faults=faults, live=live),
+        console(),
     )  # fmt: skip
 
 
@@ -111,12 +125,13 @@ def eval_command(
     device: DeviceOption = "golden",
     json: JsonOption = None,
     baud: BaudOption = DEFAULT_BAUD,
+    quiet: QuietOption = False,
 ) -> None:
     """Decide the test samples of a data set with a trained network.
 
     Example: solsa eval runs/a/network.npz JapaneseVowels
     """
-    run_eval(network, dataset, device, baud, json, _console())
+    run_eval(network, dataset, device, baud, json, console())
 
 
 @app.command("verify")
@@ -132,6 +147,7 @@ def verify_command(
     shrink: Annotated[bool, typer.Option(help="Make failing networks small and store them as vectors.")] = True,
     failures: Annotated[Path, typer.Option(metavar="DIR", help="Folder of these vectors.")] = Path("runs/verify"),
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Run RTL and golden model in lockstep and compare every state word.
 
@@ -144,14 +160,14 @@ def verify_command(
     _known(preset)
     run_verify = optional("solsa.sim.verify", "run_verify", "sim")
     count = random if random is not None else 10 if preset is None else 0
-    console = _console()
-    with Bar(console, max(1, count)) as bar:
+    terminal = console()
+    with Bar(terminal, max(1, count)) as bar:
         result: dict[str, Any] = run_verify(
             preset, count, seed, lambda state: _show_verify(bar, state),
             plant=plant, shrink=shrink, failures=failures, reference=GoldenDevice,
         )  # fmt: skip
     rows = {key: ", ".join(value) if isinstance(value, list) else value for key, value in result.items()}
-    table(console, [(key.replace("_", " "), value) for key, value in rows.items() if not isinstance(value, dict)])
+    table(terminal, [(key.replace("_", " "), value) for key, value in rows.items() if not isinstance(value, dict)])
     if json:
         write_json(json, result)
     if result["mismatches"]:
@@ -161,12 +177,15 @@ def verify_command(
 app.command("build")(build_command)
 app.command("program")(program_command)
 app.command("devices")(devices_command)
+app.command("report")(report_command)
+app.command("watch")(watch_command)
 
 
 @app.command("info")
 def info_command(
     preset: PresetOption = BASE,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Show size, memory and speed of a preset.
 
@@ -178,18 +197,18 @@ def info_command(
     """
     check_file(json, "--json")
     content = describe(preset or BASE)
-    console = _console()
-    table(console, [
+    terminal = console()
+    table(terminal, [
         ("network", f"{content['layers']}, preset {content['preset']}, configuration {content['config_hash']}"),
         ("synapses", f"{content['synapses']:,} on {content['lanes']} lanes"),
         ("neurons", f"{content['groups']} filter groups, readout {content['readout']}"),
     ])  # fmt: skip
     cycles = [(name, content[f"cycles_{name}_step"], content[f"bound_{name}_step"]) for name in STEPS]
-    numbers(console, ("clocks per step", "predicted", "bound"), cycles)
+    numbers(terminal, ("clocks per step", "predicted", "bound"), cycles)
     state, bptt = content["state_bits_by_quantity"], content["bptt_bits_by_quantity"]
     parts = [(name.replace("_", " "), state.get(name), bptt.get(name)) for name in dict.fromkeys((*state, *bptt))]
     total = ("total", content["state_bits"], content["bptt_bits"])
-    numbers(console, ("bits", "this core", f"BPTT, T={BPTT_STEPS}"), parts, total)
+    numbers(terminal, ("bits", "this core", f"BPTT, T={BPTT_STEPS}"), parts, total)
     if json:
         write_json(json, content)
 
@@ -228,10 +247,6 @@ def _show_verify(bar: Bar, state: dict[str, Any]) -> None:
 def _known(name: str | None) -> None:
     if name is not None:
         preset(name)
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
 
 
 def main() -> None:

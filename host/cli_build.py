@@ -13,7 +13,7 @@ from solsa.contract import PRESETS, preset
 from .display import table
 from .errors import RunFailed
 from .files import check_file, write_json
-from .options import JsonOption, PresetOption, optional
+from .options import JsonOption, PresetOption, QuietOption, console, optional
 
 #: Fields of the manifest that are for machines.
 _HIDDEN = ("versions", "slowest", "critical_path", "contract_version", "seeds", "baud")
@@ -36,6 +36,7 @@ def build_command(
     ] = 1,
     report: Annotated[bool, typer.Option("--report", help="Say where the HTML page of the build is.")] = False,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Build the bitstream of a board and report timing and area.
 
@@ -50,22 +51,22 @@ def build_command(
     """
     check_file(json, "--json")
     _known(preset)
-    console = Console(highlight=False, soft_wrap=False)
+    terminal = console()
     if board == "?":
-        _list_boards(console)
+        _list_boards(terminal)
         return
     sizes = optional("solsa.boards.cores", "parse_layers", "boards")(layers)
     build_board = optional("solsa.boards.build", "build_board", "boards")
 
-    with console.status(f"building {board} (minutes)"):
+    with terminal.status(f"building {board} (minutes)"):
         result: dict[str, Any] = build_board(
             board, preset, layers=sizes, lanes=lanes, clock_mhz=clock, seeds=seeds,
-            say=lambda line: console.print(line, style="dim", markup=False),
+            say=lambda line: terminal.print(line, style="dim", markup=False),
         )  # fmt: skip
-    table(console, [(key.replace("_", " "), value) for key, value in result.items() if key not in _HIDDEN])
+    table(terminal, [(key.replace("_", " "), value) for key, value in result.items() if key not in _HIDDEN])
     if report:
         folder = optional("solsa.boards.build", "result_folder", "boards")(result)
-        table(console, [("report", folder / "report.html")])
+        table(terminal, [("report", folder / "report.html")])
     if json:
         write_json(json, result)
     if result.get("problem"):
@@ -77,21 +78,26 @@ def program_command(
     bitstream: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Without it the newest build of this board in build/.")
     ] = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Load a bitstream into a board, until it loses power.
 
     Example: solsa program ulx3s_85f
     """
+    check_file(json, "--json")
     program_board = optional("solsa.boards.program", "program_board", "boards")
-    console = Console(highlight=False, soft_wrap=False)
-    file = program_board(board, bitstream, say=lambda line: console.print(line, style="dim", markup=False))
-    console.print(f"{board} runs {file}", markup=False)
+    terminal = console()
+    file = program_board(board, bitstream, say=lambda line: terminal.print(line, style="dim", markup=False))
+    terminal.print(f"{board} runs {file}", markup=False)
+    if json:
+        write_json(json, {"board": board, "bitstream": str(file)})
 
 
-def _list_boards(console: Console) -> None:
+def _list_boards(terminal: Console) -> None:
     boards: dict[str, Any] = optional("solsa.boards.catalogue", "BOARDS", "boards")
     own = {name: "own preset" if name in PRESETS else "" for name in boards}
-    table(console, [(name, f"{board.title}, {board.device} {own[name]}".rstrip()) for name, board in boards.items()])
+    table(terminal, [(name, f"{board.title}, {board.device} {own[name]}".rstrip()) for name, board in boards.items()])
 
 
 def _known(name: str | None) -> None:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from serial.tools import list_ports
 
 from solsa.contract import CONTRACT_VERSION, PRESETS
@@ -16,7 +15,7 @@ from solsa.contract.registers import MAGIC, READOUT_CODES, Register
 from .display import table
 from .files import check_file, write_json
 from .link import Link
-from .options import BaudOption, JsonOption
+from .options import BaudOption, JsonOption, QuietOption, console
 from .transport import DEFAULT_BAUD, DeviceError, SerialTransport, Transport
 from .words import unpack_words
 
@@ -63,6 +62,7 @@ def devices_command(
     ] = None,
     baud: BaudOption = DEFAULT_BAUD,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """List the serial ports and what answers on each.
 
@@ -72,16 +72,16 @@ def devices_command(
     Example: solsa devices
     """
     check_file(json, "--json")
-    console = Console(highlight=False, soft_wrap=False)
+    terminal = console()
     names = ports or [port.device for port in list_ports.comports()]
     about = {port.device: port.description for port in list_ports.comports()}
     found = []
     for name in sorted(names):
-        with console.status(f"asking {name}"):
+        with terminal.status(f"asking {name}"):
             found.append(ask(name, "" if about.get(name) in (None, "n/a") else about[name], baud))
     if not found:
-        console.print("no serial port found; is the board connected?")
-    table(console, [(port.port, f"{port.text} ({port.description})" if port.description else port.text)
+        terminal.print("no serial port found; is the board connected?")
+    table(terminal, [(port.port, f"{port.text} ({port.description})" if port.description else port.text)
                     for port in found])  # fmt: skip
     if json:
         write_json(json, {"baud": baud, "ports": [asdict(port) for port in found]})

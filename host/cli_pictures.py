@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -72,4 +73,5 @@ def watch_command(
             write_json(json, {"run": str(run), "url": page.url})
         if browser:
             webbrowser.open(page.url)
-        page.wait()
+        with suppress(KeyboardInterrupt):
+            page.wait()

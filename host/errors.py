@@ -14,6 +14,7 @@ from solsa.contract import ConfigError
 from .data_files import DataError
 from .files import OutputError, RunFolderError
 from .network import NetworkError
+from .options import new_call
 from .transport import DeviceError
 
 #: Mistakes of the user: exit status 2.
@@ -42,6 +43,7 @@ class OneLineErrors(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run the command line; see :class:`typer.core.TyperGroup`."""
+        new_call()
         try:
             status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except USER_ERRORS as error:

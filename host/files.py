@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-
 #: Standard output, where a file could be.
 STDOUT = Path("-")
 

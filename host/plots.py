@@ -202,7 +202,9 @@ def whole_numbers() -> Locator:
     return MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True)
 
 
-def new_figure(rows: int, size: tuple[float, float], heights: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    rows: int, size: tuple[float, float], heights: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """Figure without a window system and without global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

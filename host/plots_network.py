@@ -32,6 +32,7 @@ def weight_histograms(epochs: Epochs, path: Path, title: str) -> None:
         low, high = min(h["low"] for h in found), max(h["high"] for h in found)
         edges = np.linspace(low, high, 80)
         image = np.array([_density(h, edges) for h in found])
+        image /= image.max(axis=1, keepdims=True)
         plot.imshow(
             np.sqrt(image).T, aspect="auto", origin="lower", cmap="Blues", interpolation="nearest",
             extent=(numbers[0] - 0.5, numbers[-1] + 0.5, low, high),
@@ -41,8 +42,8 @@ def weight_histograms(epochs: Epochs, path: Path, title: str) -> None:
         plot.plot(numbers, mean - sd, "--", color=ORANGE, linewidth=1.0, label="mean ± sd")
         plot.plot(numbers, mean + sd, "--", color=ORANGE, linewidth=1.0)
         plot.set_ylabel(f"weights of layer {layer}")
-        plot.text(1.0, 1.0, f"sd {sd[0]:.3g} → {sd[-1]:.3g}, darker: more weights", transform=plot.transAxes, ha="right",
-                  va="bottom", fontsize=8, color=INK)  # fmt: skip
+        note = f"sd {sd[0]:.3g} → {sd[-1]:.3g}, dark: the most common weights of the epoch"
+        plot.text(1.0, 1.0, note, transform=plot.transAxes, ha="right", va="bottom", fontsize=8, color=INK)
     axes[0].legend(loc="upper left", fontsize=8, framealpha=0.8, edgecolor="none", ncols=2)
     axes[-1].xaxis.set_major_locator(whole_numbers())
     axes[-1].set_xlabel("epoch")
@@ -65,11 +66,15 @@ def filter_constants(epochs: Epochs, path: Path, title: str) -> None:
     for layer, plot in enumerate(axes):
         values = np.array([e["constants"][layer] for e in epochs])
         for group in range(values.shape[1]):
-            colour = _COLOURS[group % len(_COLOURS)]
-            plot.plot(numbers, values[:, group], color=colour, linewidth=1.8, marker="o", markersize=3)
+            plot.plot(numbers, values[:, group], color=_COLOURS[group % len(_COLOURS)], linewidth=1.8, marker="o",
+                      markersize=3)  # fmt: skip
+        for value in sorted(set(values[-1].tolist())):
+            groups = np.flatnonzero(values[-1] == value).tolist()
+            text = f" group{'s' if len(groups) > 1 else ''} {', '.join(map(str, groups))}: {value:.3f}"
+            colour = _COLOURS[groups[0] % len(_COLOURS)] if len(groups) == 1 else INK
             plot.annotate(
-                f" group {group}: {values[-1, group]:.3f}", (numbers[-1], values[-1, group]), fontsize=8, color=colour,
-                va="center", annotation_clip=False,
+                text, (numbers[-1], value), xytext=(4, 0), textcoords="offset points", fontsize=8, color=colour,
+                va="center", annotation_clip=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )  # fmt: skip
         spread = max(0.05, float(values.max() - values.min()))
         plot.set_ylim(values.min() - 0.15 * spread, values.max() + 0.15 * spread)
@@ -79,7 +84,7 @@ def filter_constants(epochs: Epochs, path: Path, title: str) -> None:
             plot.text(1.0, 1.0, "constant: not adapted in this run", transform=plot.transAxes, ha="right", va="bottom",
                       fontsize=8, color=INK)  # fmt: skip
     margin = max(0.5, 0.02 * len(numbers))
-    axes[-1].set_xlim(numbers[0] - margin, numbers[-1] + max(margin, 0.22 * (numbers[-1] - numbers[0])))
+    axes[-1].set_xlim(numbers[0] - margin, numbers[-1] + max(margin, 0.3 * (numbers[-1] - numbers[0])))
     axes[-1].xaxis.set_major_locator(whole_numbers())
     axes[-1].set_xlabel("epoch")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

@@ -92,7 +92,7 @@ def golden_record(network: Network, inputs: AnyInts) -> SampleRecord:
     core = _core(network, network.current_parameters())
     core.reset_sample()
     spikes: list[list[Ints]] = [[] for _ in range(hidden)]
-    potentials: list[list[Ints]] = [[] for _ in range(hidden)]
+    potentials: list[list[Floats]] = [[] for _ in range(hidden)]
     membranes = []
     for row in inputs:
         core.step(row, trace=False)
@@ -108,5 +108,3 @@ def golden_record(network: Network, inputs: AnyInts) -> SampleRecord:
 
 def _core(network: Network, parameters: Parameters) -> GoldenCore:
     return GoldenCore(network.config, parameters, network.weights)
-
-

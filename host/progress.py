@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -30,10 +32,12 @@ BINS, SIDE = 41, 96
 TRACED = 6
 #: Seconds between two writes of the place alone.
 EVERY = 0.5
+#: Seconds between two looks at the network while someone watches.
+LOOK = 2.0
 
 
 class Recorder:
-    """Writes ``progress.json`` while a run goes on.
+    """Writes ``progress.json`` while a run goes on. A context manager, whose end is the end of the run.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ class Recorder:
 
     def __init__(self, folder: Path, network: Network, probe: Probe, device: str, epochs: int) -> None:
         self._path, self._probe = folder / PROGRESS_FILE, probe
-        self._written = 0.0
+        self._written = self._looked = 0.0
         config, f = network.config, network.config.formats
         self._content: dict[str, Any] = {
             "version": PROGRESS_VERSION,
@@ -76,6 +80,22 @@ class Recorder:
             self._content["epochs"].append(self._entry(network))
         self.look(network)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._place("done", self._content["run"]["epochs"], 0, 0, 0)
+            self._write()
+            return
+        self._content["place"]["phase"] = "stopped"
+        with suppress(OSError):  # what stopped the run is to be heard
+            self._write()
+
+    def due(self) -> bool:
+        """Whether someone who watches would like to look at the network again."""
+        return time.monotonic() - self._looked >= LOOK
+
     def sample(self, at: Progress) -> None:
         """Take a sample's progress; written now and then."""
         if at.epoch == 0:
@@ -92,13 +112,10 @@ class Recorder:
 
     def look(self, network: Network) -> None:
         """Look at sample and weights of a network, and write."""
+        self._looked = time.monotonic()
         self._content["sample"] = _sample(self._probe, self._probe.record(network))
+        self._content["sample"] |= {"epochs": network.epochs_done, "samples": network.samples_done}
         self._content["weights"] = [_picture(w, network.config.formats.weight.one) for w in network.weights]
-        self._write()
-
-    def end(self) -> None:
-        """Write that the run is over."""
-        self._place("done", self._content["run"]["epochs"], 0, 0, 0)
         self._write()
 
     def _place(self, phase: str, epoch: int, done: int, total: int, correct: int) -> None:
@@ -176,7 +193,8 @@ def _picture(weights: Ints, one: int) -> dict[str, Any]:
     posts, pres = weights.shape
     values = _tiles(_tiles(weights / one, axis=0), axis=1)
     limit = float(np.abs(values).max()) or 1.0
-    return {"posts": posts, "pres": pres, "limit": limit, "values": np.rint(values / limit * 127).astype(int).tolist()}
+    return {"posts": posts, "pres": pres, "limit": limit, "values": np.rint(values / limit * 127).astype(int).tolist(),
+            "histogram": _histogram(weights / one)}  # fmt: skip
 
 
 def _tiles(values: Any, axis: int) -> Any:

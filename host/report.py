@@ -20,6 +20,17 @@ RESULT_FILE = "result.json"
 CURVE_FILE = "learning_curve.png"
 RASTER_FILE = "spikes.png"
 REPORT_FILE = "report.html"
+_EQUAL = {"True": "equal, every weight and filter constant", "False": "DIFFERENT"}
+_CURVE = (
+    "Accuracy per epoch. While a training sample is learned, its label has already worked on the decision; "
+    "test samples are never learned."
+)
+_WEIGHTS = "Epoch 0 is the start. One column per epoch; dark are its most common weights."
+_FILTERS = "Constant a of the synaptic filter, I[t] = a I[t-1] + ..., per layer and filter group."
+_SCHEDULE = (
+    "How much an update at each step would change the weights, with the rates of the epoch: measured on the golden "
+    "model with one training sample per class, no update kept."
+)
 
 
 def write_report(run: Path, out: Path) -> dict[str, Any]:
@@ -66,7 +77,8 @@ def _draw(progress: dict[str, Any], run: Path, folder: Path) -> list[tuple[Path,
     """Pictures of a run: file, title, what they show."""
     epochs, about, sample = progress["epochs"], progress["run"], progress["sample"]
     trained = [e for e in epochs if e["test_accuracy"] is not None]
-    after = f"test sample 0 after {epochs[-1]['epoch']} epochs"
+    more = f" and {sample['samples']} samples" if sample["samples"] else ""
+    after = f"test sample 0 after {sample['epochs']} epochs{more}"
     finished = progress["place"]["phase"] == "done"
     found: list[tuple[Path, str, str]] = []
 
@@ -75,26 +87,20 @@ def _draw(progress: dict[str, Any], run: Path, folder: Path) -> list[tuple[Path,
         return folder / name
 
     if trained:
-        learning_curve(trained, add("curve.png", "Learning curve", "Accuracy per epoch. While a sample is learned its "
-                       "label has already worked on the decision; the test samples are never learned."), "")  # fmt: skip
+        learning_curve(trained, add("curve.png", "Learning curve", _CURVE), "")
     raster = run / RASTER_FILE
     if finished and raster.is_file():
         found.append((raster, "Spike raster", f"One sample, {after}, states read from the device {about['device']}."))
     else:
         path = add("raster.png", "Spike raster", f"One sample, {after}, states of the golden model.")
-        spike_raster(record_of(sample), path, "", "golden model", about["class_names"], sample["label"])
+        spike_raster(record_of(sample), path, "", "", about["class_names"], sample["label"])
     if any(sample["traces"]):
         path = add("membranes.png", "Membranes", "The hidden neurons that fire most, in the same sample.")
         membrane_traces(sample["traces"], about["theta"], path, "")
-    path = add("weights.png", "Weights over the epochs", "Epoch 0 is the start. One column per epoch; the darker, the "
-               "more weights.")  # fmt: skip
-    weight_histograms(epochs, path, "")
-    filter_constants(epochs, add("filters.png", "Filter constants over the epochs", "Constant a of the synaptic filter "
-                     "I[t] = a I[t-1] + ..., per layer and filter group."), "")  # fmt: skip
+    weight_histograms(epochs, add("weights.png", "Weights over the epochs", _WEIGHTS), "")
+    filter_constants(epochs, add("filters.png", "Filter constants over the epochs", _FILTERS), "")
     if any(e["changes"] for e in epochs):
-        path = add("schedule.png", "Schedule", "How much an update at each step would change the weights, with the rates "
-                   "of the epoch: measured on the golden model with one training sample per class, no update kept.")
-        schedule_map(epochs, path, "")
+        schedule_map(epochs, add("schedule.png", "Schedule", _SCHEDULE), "")
     return found
 
 
@@ -122,8 +128,7 @@ def _summary(progress: dict[str, Any], result: dict[str, Any]) -> list[tuple[str
             ("training accuracy", f"{result['train_accuracy']:.4f} without learning"),
             ("time", f"{result['wall_seconds']:.1f} s for {result['steps']:,} steps"),
             ("clocks", f"{result['device_cycles']:,}" if result["device_cycles"] else None),
-            ("golden model", {True: "equal, every weight and filter constant", False: "DIFFERENT"}.get(
-                result.get("golden_equal"))),
+            ("golden model", _EQUAL.get(str(result.get("golden_equal")))),
         ]  # fmt: skip
     return rows
 

@@ -6,6 +6,7 @@ import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,14 @@ from .faulty import Faults
 from .files import check_file, make_folder, write_json
 from .geometry import network_for, sizes
 from .golden_run import GoldenRun
+from .live import LivePage
 from .network import Network, NetworkError
+from .probe import Probe
+from .progress import PROGRESS_FILE, Recorder
 from .recipe import recipe_for
+from .report import CURVE_FILE, RASTER_FILE, RESULT_FILE
 from .train import LearnResult, Progress, evaluate, fingerprint, first_difference, learn, quantise, start_network
 from .transport import DEFAULT_BAUD, DeviceError
-
-RESULT_FILE = "result.json"
-CURVE_FILE = "learning_curve.png"
-RASTER_FILE = "spikes.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class LearnOptions:
     checkpoint: str = EVERY
     keep: int = KEEP
     faults: str | None = None
+    #: Show a page of the run on this machine while it goes on.
+    live: bool = False
     #: Resumed from a folder: a run whose epochs are all done is finished.
     finish: bool = False
 
@@ -216,23 +219,57 @@ def _learn(
 ) -> LearnResult:
     per_epoch = len(dataset.train) + len(dataset.test)
     with LearnDisplay(console, epochs, per_epoch, network.epochs_done) as display, ExitStack() as stack:
-        if checkpoints is None or options.out is None:
-            return learn(device, network, dataset, epochs, display)
-        file = options.out / NETWORK_FILE
-        kept = stack.enter_context(checkpoints)
-        kept.save(network)
+        record = _recorder(stack, options, network, dataset, epochs, console)
+        kept = None if checkpoints is None else stack.enter_context(checkpoints)
+        wanted = False
+        if kept is not None:
+            kept.save(network)
+
+        def progress(at: Progress) -> None:
+            display(at)
+            if record is not None:
+                record.sample(at)
+
+        def epoch(now: Network) -> None:
+            if options.out is not None:
+                now.save(options.out / NETWORK_FILE)
+            if record is not None:
+                record.epoch(now)
+
+        def due() -> bool:
+            nonlocal wanted
+            wanted = kept is not None and kept.due()
+            return wanted or (options.live and record is not None and record.due())
 
         def snapshot(now: Network) -> None:
-            kept.save(now)
-            if kept.stopping:
+            if kept is not None and wanted:
+                kept.save(now)
+            if record is not None:
+                record.look(now)
+            if kept is not None and kept.stopping:
                 raise RunInterrupted(
                     f"interrupted in epoch {now.epochs_done + 1} after {now.samples_done} samples; "
                     f"go on with: {_again(options, now, epochs)}"
                 )
 
-        return learn(
-            device, network, dataset, epochs, display, lambda now: now.save(file), due=kept.due, on_snapshot=snapshot
-        )
+        return learn(device, network, dataset, epochs, progress, epoch, due=due, on_snapshot=snapshot)
+
+
+def _recorder(
+    stack: ExitStack, options: LearnOptions, network: Network, dataset: Dataset, epochs: int, console: Console
+) -> Recorder | None:
+    """Keeper of the run's ``progress.json``, and with --live the page that shows it."""
+    folder = options.out
+    if options.live and folder is None:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="solsa-live-")))
+    if folder is None:
+        return None
+    train, test = quantise(dataset, network.quantiser)
+    probe = Probe.choose(network, test.inputs[0], int(test.labels[0]), train.inputs, train.labels)
+    record = stack.enter_context(Recorder(folder, network, probe, options.device, epochs))
+    if options.live:
+        table(console, [("live page", stack.enter_context(LivePage(folder)).url)])
+    return record
 
 
 def _draw(device: Device, network: Network, dataset: Dataset, out: Path) -> None:
@@ -284,7 +321,10 @@ def _show_result(result: LearnResult, network: Network, options: LearnOptions, c
         if result.golden_equal:
             rows.append(("equal", f"all {words:,} weights and filter constants, and the accuracy of every epoch"))
     if options.out:
-        rows.append(("saved", f"{options.out}: {NETWORK_FILE}, {RESULT_FILE}, {CURVE_FILE}, {RASTER_FILE}"))
+        rows.append(
+            ("saved", f"{options.out}: {NETWORK_FILE}, {RESULT_FILE}, {PROGRESS_FILE}, {CURVE_FILE}, {RASTER_FILE}")
+        )
+        rows.append(("a page", f"solsa report {shlex.quote(str(options.out))}"))
     console.print()
     table(console, rows)
 

@@ -71,7 +71,9 @@ def test_learn_prints_and_leaves_everything(toy: Path, tmp_path: Path) -> None:
     assert (result["dataset"], result["device"], result["preset"]) == ("toy", "golden", "3-64-2")
     assert (result["seed"], result["epochs"], result["golden_equal"]) == (5, 2, True)
     assert result == json.loads((out / "result.json").read_text())
-    assert {p.name for p in out.iterdir()} == {"network.npz", "result.json", "learning_curve.png", "spikes.png"}
+    assert {p.name for p in out.iterdir()} == {
+        "network.npz", "result.json", "progress.json", "learning_curve.png", "spikes.png"
+    }  # fmt: skip
     network = Network.load(out / "network.npz")
     assert network.sha256 == result["weight_sha256"]
     assert "epoch 1/2  online " in text
@@ -256,7 +258,7 @@ def test_an_error_of_the_system_is_one_line(toy: Path, tmp_path: Path, monkeypat
 
 
 def test_an_interrupt_is_one_line(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(session, "learn", interrupted)
