@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from solsa.contract import PRESETS, ConfigError, Format, Formats, NetworkConfig, Readout, preset
+from solsa.contract import PRESETS, BankKind, ConfigError, Format, Formats, NetworkConfig, NeuronUnit, Readout, preset
 from solsa.contract.config import MAX_LAYERS, MAX_POSTS
 
 BASE = NetworkConfig(layers=(12, 64, 9))
@@ -120,6 +120,8 @@ CHANGED: dict[str, Any] = {
     "max_steps": 128,
     "surrogate_entries": 32,
     "frame_bytes": 2048,
+    "neuron_unit": NeuronUnit.SERIAL,
+    "bank": BankKind.SINGLE_PORT,
 }
 
 
@@ -154,13 +156,13 @@ def test_stored_hashes() -> None:
     assert {name: preset(name).config_hash for name in STORED} == STORED
 
 
-STORED = {"tiny": "1fb683aa", "vowels": "7c9cc34d"}
+STORED = {"tiny": "6f902995", "vowels": "a136885c"}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lane": 3}, "unknown key 'lane', allowed formats, frame_bytes, groups, lanes, layers, max_steps, readout, "),
+        ({"lane": 3}, "unknown key 'lane', allowed bank, formats, frame_bytes, groups, lanes, layers, max_steps, "),
         ({"readout": "vote"}, "configuration: 'vote' is not a valid Readout"),
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),

@@ -45,7 +45,7 @@ FROZEN = {
 TINY = {
     "magic": (0, 32, False, False, 0x534F4C53, 0, 0),
     "contract_version": (1, 32, False, False, 1, 0, 0),
-    "config_hash": (2, 32, False, False, 0x1FB683AA, 0, 0),
+    "config_hash": (2, 32, False, False, 0x6F902995, 0, 0),
     "geometry": (3, 32, False, False, 2 | 2 << 8 | 2 << 16, 0, 0),
     "cycles_low": (4, 32, False, False, 0, 0, 0),
     "cycles_high": (5, 32, False, False, 0, 0, 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from amaranth.build import Attrs, Pins, Resource
 from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import io
 
@@ -62,7 +63,12 @@ class MiscompiledTop(BoardTop):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.board = super().elaborate(platform)
-        pins = [io.Buffer("o", platform.request(name, 0, dir="-")) for name in ("led_g", "led_r")]
+        spare = [
+            Resource("spare", i, Pins(pin, dir="o", conn=("pmod", 0)), Attrs(IO_STANDARD="SB_LVCMOS"))
+            for i, pin in enumerate("12")
+        ]
+        platform.add_resources(spare)
+        pins = [io.Buffer("o", platform.request("spare", i, dir="-")) for i in range(2)]
         m.submodules += pins
         a, b = Signal(Shape(12, True)), Signal(12)
         first, second = (Signal(Shape(24, True), reset_less=True, name=f"p{i}") for i in range(2))
@@ -84,10 +90,12 @@ def test_board_without_models_is_refused() -> None:
         board_design("tang_nano_9k", CONFIGS["ulx3s_85f"])
 
 
+ONE_CELL = "module netlist(a);\n  LUT4 #(\n    .INIT(16'h1)\n  ) _1_ (\n    .A(_2_),\n    .Z(_3_)\n  );\nendmodule\n"
+
+
 def test_faults_need_cells() -> None:
     with pytest.raises(ValueError, match="the netlist has 1 cells LUT4"):
-        plant("module netlist(a);\n  LUT4 #(\n    .INIT(16'h1)\n  ) _1_ (\n    .A(_2_),\n    .Z(_3_)\n  );\nendmodule\n",
-              2, 0)  # fmt: skip
+        plant(ONE_CELL, 2, 0)
 
 
 def test_preset_and_configuration() -> None:

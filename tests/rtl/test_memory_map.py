@@ -31,12 +31,7 @@ def synapses(config: NetworkConfig) -> set[int]:
     return found
 
 
-BROKEN = pytest.mark.xfail(reason="with the serial unit the host reads the next lane of the unload chain")
-
-
-@pytest.mark.parametrize("config", [
-    pytest.param(config, id=name, marks=[BROKEN] * config.serial) for name, config in CONFIGS.items()
-])  # fmt: skip
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_words_are_read_back(config: NetworkConfig) -> None:
     """A different word in every place of every memory; what belongs to no synapse keeps zero."""
     core, words, real = PysimCore(config), space_words(config), synapses(config)
