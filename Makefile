@@ -19,6 +19,7 @@ export YOWASP_CACHE_DIR := $(CURDIR)/.cache/yowasp
 export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
+.PHONY: verification verify-200 arith pins mutation formal netlist coverage
 .PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-ulx3s docs-generated
 .DELETE_ON_ERROR:
 
@@ -50,6 +51,30 @@ results: $(STAMP) ## measure what README and docs state, on this machine (about 
 
 docs-generated: $(STAMP) ## write the generated pages and the README's status table
 	$(BIN)/python docs/generate.py
+
+verification: verify-200 arith pins mutation formal netlist coverage docs-generated ## everything that docs/verification.md reports (about an hour)
+
+verify-200: $(STAMP) ## 200 random networks in lockstep with the golden model (15 minutes)
+	$(BIN)/solsa verify --random 200 --seed 7 --json docs/results/verify-200.json
+
+arith: $(STAMP) ## every rounding and overflow of the number table, golden against RTL
+	$(BIN)/python tests/record.py arith tests/arith
+
+pins: $(STAMP) ## cocotb at the pins of the complete device, on Verilator and Icarus
+	$(BIN)/python tests/pins/icarus.py
+	$(BIN)/python tests/record.py pins tests/pins
+
+mutation: $(STAMP) ## planted bugs: every mutant of the RTL against the tests of its file
+	$(BIN)/python -m tests.mutation --json docs/results/mutation.json --markdown docs/mutation.md
+
+formal: $(STAMP) ## proofs with their covers and controls
+	$(BIN)/python -m tests.formal --json docs/results/formal.json
+
+netlist: $(STAMP) ## netlists of an iCE40 and an ECP5 board learn as the golden model does
+	$(BIN)/python -m solsa.host.equality icebreaker ulx3s_85f:vowels --json docs/results/netlist.json
+
+coverage: $(STAMP) ## line and toggle coverage of the RTL
+	$(BIN)/python -m solsa.sim.toggle --jobs 2 --json docs/results/toggle.json
 
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards
 	@mkdir -p docs/results/boards

@@ -1,4 +1,4 @@
-"""Writes the generated documents: number table, register map, and the status table of the README.
+"""Writes the generated documents: number table, registers, verification, boards, the status table of the README.
 
 Run as ``python docs/generate.py``; ``--check`` only says what is stale (exit status 1).
 """
@@ -13,6 +13,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from verification_page import verification
+
+from solsa.boards.page import boards_page
 from solsa.contract import PRESETS, Formats, NeuronField, Space
 from solsa.contract.registers import LAYER_WINDOW, LayerRegister, Register, register_map, space_words
 
@@ -117,6 +120,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if a document is stale")
     check = parser.parse_args().check
     pages = {DOCS / "numbers.md": numbers(), DOCS / "registers.md": registers(), README: readme(README.read_text())}
+    pages |= {DOCS / "verification.md": verification(), DOCS / "boards.md": boards_page(RESULTS / "boards")}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:
