@@ -77,8 +77,8 @@ PLAN = (
     Claim("Every state word of the RTL equals the golden model's at every time step, learning included",
           "hypothesis strategies draw geometry, widths, units, rates, schedules, readouts, inputs and weights, "
           "extremes among them; the observation port names every word that is written, the memories are "
-          "read back in the end; complete devices get random requests. A failure is made small and becomes a stored vector "
-          "(tests/sim/vectors)", "`solsa verify --random 200 --seed 7`", "verify-200.json", _verify),
+          "read back in the end; complete devices get random requests. A failure is made small and becomes a "
+          "stored vector (tests/sim/vectors)", "`solsa verify --random 200 --seed 7`", "verify-200.json", _verify),
     Claim("The random runs have seen what they must", "functional coverage: readouts, units, geometries, every store "
           "that can saturate (both ends), schedules, every opcode and error reply", "the same run", "verify-200.json",
           _coverage),
