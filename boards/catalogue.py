@@ -37,6 +37,9 @@ _ECP5_SIZES = {
     "85F": (83640, 83640, 208, 156),
 }
 
+#: Clock of the core on ECP5 boards, through the PLL: what a core of many lanes reaches on the slowest speed grade.
+_ECP5_MHZ = 75.0
+
 
 def _ecp5(size: str, speed_package: str, series: str = "LFE5U") -> Chip:
     lut, ff, bram, dsp = _ECP5_SIZES[size]
@@ -90,7 +93,7 @@ def _ulx3s(size: str, platform: Any) -> Board:
         chip=_ecp5(size, "6BG381C"),
         platform=platform,
         reference_mhz=25.0,
-        clock_mhz=25.0,
+        clock_mhz=_ECP5_MHZ,
         programmer=_loader("-b", "ulx3s", cable="USB connector US1"),
         uart="on USB connector US1",
     )
@@ -103,7 +106,7 @@ def _colorlight(name: str, size: str, platform: Any) -> Board:
         chip=_ecp5(size, "6BG381C"),
         platform=platform,
         reference_mhz=25.0,
-        clock_mhz=25.0,
+        clock_mhz=_ECP5_MHZ,
         programmer=_loader("-b", f"colorlight-{name}", cable="the extension board's USB connector"),
         uart="on the extension board's USB connector",
     )
@@ -116,7 +119,7 @@ def _ecpix5(size: str, platform: Any) -> Board:
         chip=_ecp5(size, "8BG554C", series="LFE5UM5G"),
         platform=platform,
         reference_mhz=100.0,
-        clock_mhz=50.0,
+        clock_mhz=_ECP5_MHZ,
         programmer=_loader("-b", f"ecpix5{'_r03' if size == '85F' else ''}", cable="the board's micro-USB connector"),
         uart="on the micro-USB connector",
     )
@@ -155,7 +158,7 @@ _ALL = (
         chip=_ecp5("25F", "6BG256C"),
         platform=ICESugarProPlatform,
         reference_mhz=25.0,
-        clock_mhz=25.0,
+        clock_mhz=_ECP5_MHZ,
         programmer=_loader("-c", "cmsisdap", cable=_USB),
     ),
     _ecpix5("45F", ECPIX545Platform),

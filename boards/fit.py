@@ -47,13 +47,16 @@ class Needs:
 
 
 def blocks(ram: Ram, family: Family) -> int:
-    """Block RAMs of one memory, 0 where LUT RAM or flip-flops cost no more (yosys' memory_libmap)."""
+    """Block RAMs of one memory, 0 where flip-flops cost no more, or LUT RAM less (yosys' memory_libmap)."""
     block = min(-(-ram.width // width) * -(-ram.depth // depth) for width, depth in family.block_modes)
-    other = ram.width * ram.depth
+    cost = block * family.block_cost
+    if ram.width * ram.depth <= cost:
+        return 0
     if family.lut_ram:
         width, depth = family.lut_ram
-        other = min(other, -(-ram.width // width) * -(-ram.depth // depth) * family.lut_ram_cost)
-    return 0 if other <= block * family.block_cost else block
+        if -(-ram.width // width) * -(-ram.depth // depth) * family.lut_ram_cost < cost:
+            return 0
+    return block
 
 
 def multiplier_blocks(multiplier: Multiplier, family: Family) -> float:

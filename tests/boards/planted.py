@@ -11,7 +11,7 @@ CONFLICT = (
 )
 
 
-def report(achieved: float = 60.0, constraint: float = 25.0) -> dict[str, Any]:
+def report(achieved: float = 90.0, constraint: float = 75.0) -> dict[str, Any]:
     def step(kind: str, delay: float, start: str, end: str) -> dict[str, Any]:
         return {"type": kind, "delay": delay, "from": {"cell": start}, "to": {"cell": end}}
 

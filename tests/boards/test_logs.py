@@ -50,15 +50,15 @@ def test_a_driver_conflict_is_found(before: str) -> None:
 
 
 def test_a_missed_clock_is_told_with_the_path() -> None:
-    assert problem(achieved=24.87) == (
-        "timing missed: 24.87 MHz reached, 25 MHz needed; "
+    assert problem(achieved=74.87) == (
+        "timing missed: 74.87 MHz reached, 75 MHz needed; "
         "core.lanes.lane0.bank to core.lanes.lane0.a_left: 11.1 ns, 5.0 ns of it routing, through rtl/lane.py:142"
     )
-    assert problem(achieved=25.0) == ""
+    assert problem(achieved=75.0) == ""
 
 
 def test_a_lost_clock_constraint_is_a_problem() -> None:
-    assert problem(achieved=60.0, constraint=12.0) == "timing was checked at 12 MHz only, the clock is 25 MHz"
+    assert problem(achieved=90.0, constraint=12.0) == "timing was checked at 12 MHz only, the clock is 75 MHz"
 
 
 @pytest.mark.parametrize("cell", ["mapping memory {} via $__TRELLIS_DPR16X4_", "using FF mapping for memory {}"])
