@@ -72,6 +72,7 @@ formal: $(STAMP) ## proofs with their covers and controls
 
 netlist: $(STAMP) ## netlists of an iCE40 and an ECP5 board learn as the golden model does
 	$(BIN)/python -m solsa.host.equality icebreaker ulx3s_85f:vowels --json docs/results/netlist.json
+	$(BIN)/pytest -m bench tests/integration/test_netlist.py
 
 coverage: $(STAMP) ## line and toggle coverage of the RTL
 	$(BIN)/python -m solsa.sim.toggle --jobs 2 --json docs/results/toggle.json

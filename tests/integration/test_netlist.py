@@ -22,7 +22,7 @@ CONFIGS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", CONFIGS)
+@pytest.mark.parametrize("board", ["icebreaker", pytest.param("ulx3s_85f", marks=pytest.mark.bench)])
 def test_netlist_learns_like_golden(board: str) -> None:
     """Four samples, three steps each, all words read after every step."""
     run = run_netlist(board, config=CONFIGS[board])
@@ -41,16 +41,19 @@ def _netlist(board: str) -> Netlist:
 
 
 @pytest.mark.slow
-def test_wrong_netlists_are_caught() -> None:
+@pytest.mark.parametrize(("board", "per_kind"), [
+    ("icebreaker", 4), pytest.param("ulx3s_85f", 8, marks=pytest.mark.bench)
+])  # fmt: skip
+def test_wrong_netlists_are_caught(board: str, per_kind: int) -> None:
     """Of every kind of fault one is caught: a bit of a look-up table, a multiplier's output, two swapped flip-flops.
 
-    Not every fault can be seen: the first of a kind that is caught will do, of eight.
+    Not every fault can be seen: the first of a kind that is caught will do.
     """
-    config = CONFIGS["ulx3s_85f"]
-    faulty = FaultyNetlist(config, _netlist("ulx3s_85f"), per_kind=8)
+    config = CONFIGS[board]
+    faulty = FaultyNetlist(config, _netlist(board), per_kind=per_kind)
     for kind in ("lut", "multiplier", "swap"):
         numbers = [fault.number for fault in faulty.faults if fault.kind == kind]
-        assert len(numbers) == 8
+        assert len(numbers) == per_kind
         assert any(compare(config, faulty.device(number)).mismatch for number in numbers), kind
     # The same cells without an active fault: it is the fault that is caught.
     result = compare(config, faulty.device(0))
