@@ -98,13 +98,14 @@ class HostPort(wiring.Component):
         neuron, filters = Signal(g.neuron_layout()), Signal(self.filter_words.shape())
         chain, register, schedule = Signal.like(self.chain), Signal(32), Signal()
         surrogate, score = Signal.like(self.surrogate_word), Signal.like(self.score_word)
-        # The chain moves on in every clock: its word is there for one clock, so its register stays.
-        m.d.sync += chain.eq(self.chain)
         # a small chip has no flip-flops to spare, and a slower clock
         domain = m.d.comb if config.serial else m.d.sync
+        # The unload chain moves on in every clock: its word must be met in the very one.
+        chain_latency = CHAIN_LATENCY - config.serial
         domain += [
             neuron.eq(self.neuron_word),
             filters.eq(self.filter_words),
+            chain.eq(self.chain),
             register.eq(self.register_answer),
             schedule.eq(self.schedule_word),
             surrogate.eq(self.surrogate_word),
@@ -145,7 +146,7 @@ class HostPort(wiring.Component):
                         with m.If(bus.write):
                             m.d.sync += wait.eq(WRITE_LATENCY)
                         with m.Else():
-                            m.d.sync += wait.eq(CHAIN_LATENCY + SELECT_LATENCY - 1 + bus.index[: g.lane_shift])
+                            m.d.sync += wait.eq(chain_latency + SELECT_LATENCY - 1 + bus.index[: g.lane_shift])
             with m.State("WAIT"):
                 m.d.sync += wait.eq(wait - 1)
                 m.d.comb += self.register_take.eq((wait == 1 + SELECT_LATENCY) & (bus.space == Space.REGISTER))
