@@ -93,7 +93,7 @@ ICE40 = Family(
     serial_luts=(4600, 600),
     bitstream=".bin",
     pll=PllKind.ICE40,
-    synth_opts="-dsp",
+    synth_opts="-dsp -device u",
     script_after_read=SCRIPT,
 )
 

@@ -37,11 +37,14 @@ class RegisterFile(wiring.Component):
         Further ports.
     """
 
+    #: width of the counter of clocks
+    CYCLE_BITS = 64
+
     def __init__(self, config: NetworkConfig, more: dict[str, wiring.Member] | None = None) -> None:
         self.config = config
         f, depth, groups = config.formats, config.depth, config.groups
         #: clocks since reset
-        self.cycles = Signal(64)
+        self.cycles = Signal(self.CYCLE_BITS)
         self.address_bits = bits_for(space_words(config)[Space.REGISTER])
         count = depth * groups
         reset = {e.name: e.reset for e in register_map(config).values()}
@@ -90,7 +93,7 @@ class RegisterFile(wiring.Component):
         config = self.config
         depth, groups = config.depth, config.groups
         entries = register_map(config)
-        cycles, latched_high = self.cycles, Signal(32)
+        cycles, latched_high = self.cycles, Signal(self.CYCLE_BITS - 32)
         m.d.sync += cycles.eq(cycles + 1)
 
         sources: dict[int, Value] = {

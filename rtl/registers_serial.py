@@ -23,6 +23,9 @@ def constant_bits(config: NetworkConfig) -> int:
 class SerialRegisters(RegisterFile):
     """Same registers as :class:`~solsa.rtl.registers.RegisterFile`; constants leave through a memory port."""
 
+    #: eight days at 24 MHz: the counter of a small chip wraps sooner
+    CYCLE_BITS = 44
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(
             config,
@@ -39,7 +42,7 @@ class SerialRegisters(RegisterFile):
         m = Module()
         config, entries = self.config, register_map(self.config)
         a_words = {a_address(i, k): i * config.groups + k for i in range(config.depth) for k in range(config.groups)}
-        cycles, latched_high = self.cycles, Signal(32)
+        cycles, latched_high = self.cycles, Signal(self.CYCLE_BITS - 32)
         m.d.sync += cycles.eq(cycles + 1)
         special: dict[int, Value] = {
             Register.CYCLES_LOW: cycles[:32],

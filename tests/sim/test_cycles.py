@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from solsa.contract import PRESETS, BankKind, NetworkConfig, NeuronUnit, Readout, make_parameters
+from solsa.contract import PRESETS, BankKind, NetworkConfig, NeuronUnit, Readout
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
-from solsa.sim.build import QUICK
-from solsa.sim.compiled import CompiledCore
-from solsa.sim.lockstep import Lockstep
-from solsa.sim.records import StepInput
+from solsa.sim.clocks import measure
 
 MEASURED = [
     NetworkConfig(layers=(12, 64, 9), lanes=8, groups=4, max_steps=16),
@@ -28,50 +24,22 @@ MEASURED = [
 ]  # fmt: skip
 
 
-def _constants(config: NetworkConfig) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.linspace(0.3, 0.9, config.groups))
-
-
 @pytest.mark.parametrize("config", MEASURED, ids=lambda c: f"{'-'.join(map(str, c.layers))}x{c.lanes}")
 def test_prediction_equals_simulation(config: NetworkConfig) -> None:
     """Every kind of step, with every input and neuron active, takes exactly the predicted clocks."""
-    rng = np.random.default_rng(0)
-    constants = _constants(config)
-    parameters = make_parameters(
-        config, a=constants, lam=constants, theta=-2000, rates=(0.01,) * config.depth,
-        adapt_rates=(1e-4,) * config.depth, schedule=(0, 2, 4),
-    )  # fmt: skip
-    weights = [rng.integers(-8000, 8000, (config.post(i), config.pre(i))) for i in range(config.depth)]
-    run = Lockstep(config, parameters, weights, CompiledCore(config, level=QUICK))
-    seen: dict[str, set[int]] = {}
-    for step in range(40):
-        learn, adapt = step % 20 < 10, step % 40 < 20
-        target = rng.integers(-3000, 3000, config.outputs) if config.readout is Readout.TARGET else None
-        label = int(rng.integers(config.outputs))
-        x = rng.integers(1, 127, config.inputs)
-        assert run.step(StepInput(x, label, target, step % 10 == 0, learn, adapt)) is None
-        learned, updated, clocks = run.clocks[-1]
-        kind = ("adapting" if adapt else "scheduled") if updated else "learning" if learned else "inference"
-        seen.setdefault(f"{kind}_step", set()).add(clocks)
+    found = measure(config)
+    assert found.mismatch is None
     predicted = predicted_cycles(config)
-    assert seen == {name: {getattr(predicted, name)} for name in seen}
-    assert len(seen) == 4
+    assert found.clocks == {name: {getattr(predicted, name)} for name in found.clocks}
+    assert len(found.clocks) == 4
 
 
 def test_inference_follows_activity() -> None:
     """Silent inputs cost no clocks: the step stays within the bound for its own activity."""
-    config = NetworkConfig(layers=(40, 8, 4), lanes=4, max_steps=16)
-    parameters = make_parameters(config, a=(0.5,), lam=(0.5,), theta=2000)
-    weights = [np.ones((config.post(i), config.pre(i)), dtype=np.int64) for i in range(config.depth)]
-    run = Lockstep(config, parameters, weights, CompiledCore(config, level=QUICK))
-    clocks = {}
-    for active in (0, 1, 10, 40):
-        x = np.zeros(40, dtype=np.int64)
-        x[:active] = 5
-        assert run.step(StepInput(x, reset=True)) is None
-        clocks[active] = run.clocks[-1][2]
-        assert clocks[active] <= inference_bound(config, [active, 0])
-    assert clocks[0] < clocks[10] < clocks[40]
+    found = measure(NetworkConfig(layers=(40, 8, 4), lanes=4, max_steps=16))
+    spent = [clocks for _, clocks, _ in found.activity]
+    assert all(clocks <= bound for _, clocks, bound in found.activity)
+    assert spent == sorted(set(spent))
 
 
 GEOMETRIES = [
