@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from performance_page import performance
 from verification_page import verification
 
 from solsa.boards.page import boards_page
@@ -121,6 +122,8 @@ def main() -> int:
     check = parser.parse_args().check
     pages = {DOCS / "numbers.md": numbers(), DOCS / "registers.md": registers(), README: readme(README.read_text())}
     pages |= {DOCS / "verification.md": verification(), DOCS / "boards.md": boards_page(RESULTS / "boards")}
+    if (RESULTS / "core.json").exists():
+        pages |= {DOCS / "performance.md": performance(_load("core.json"))}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:
