@@ -11,6 +11,7 @@ from solsa.contract import Layout, preset
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 
 from .checkpoint import EVERY, KEEP
+from .cli_bench import bench
 from .cli_build import build_command, program_command
 from .cli_devices import devices_command
 from .cli_pictures import report_command, watch_command
@@ -179,6 +180,7 @@ app.command("program")(program_command)
 app.command("devices")(devices_command)
 app.command("report")(report_command)
 app.command("watch")(watch_command)
+app.add_typer(bench, name="bench")
 
 
 @app.command("info")

@@ -20,8 +20,9 @@ __all__ = ["KNOWN", "DataError", "Dataset", "FloatArray", "load_dataset"]
 
 LabelArray = NDArray[np.int64]
 
-#: Data sets known by name; both are in the aeon wheel with their official splits, no network is needed.
-KNOWN = ("JapaneseVowels", "BasicMotions")
+#: Data sets known by name, no network is needed: two in the aeon wheel with their official splits, and scikit-learn's
+#: 8x8 digits, rows as steps, the first half for training.
+KNOWN = ("JapaneseVowels", "BasicMotions", "digits")
 
 # A file without a test split is split by us: this part goes to the test set, per class, with this seed.
 TEST_PART = 0.25
@@ -89,6 +90,9 @@ def load_dataset(name_or_path: str) -> Dataset:
         The data cannot be used. One line: what, where, what is allowed.
     """
     test: Split | None
+    if name_or_path == "digits":
+        train, test = _digits()
+        return _assemble(name_or_path, train, test, ("no official split: the first 898 samples train, the rest test",))
     if name_or_path in KNOWN:
         folder = _bundled_folder(name_or_path)
         train, test = read_ts(folder / f"{name_or_path}_TRAIN.ts"), read_ts(folder / f"{name_or_path}_TEST.ts")
@@ -117,6 +121,22 @@ def _bundled_folder(name: str) -> Path:
     if not folder.is_dir():
         raise DataError(f"{name}: not in the installed aeon ({folder} is missing); allowed is aeon 1.x")
     return folder
+
+
+def _digits() -> tuple[Split, Split]:
+    if importlib.util.find_spec("sklearn") is None:
+        raise DataError(
+            "digits: comes with scikit-learn, which is not installed; install it with: pip install 'solsa[data]'"
+        )
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    samples = [np.array(image, dtype=np.float64) for image in bunch.images]
+    labels = [str(label) for label in bunch.target.tolist()]
+    half, order = len(samples) // 2, tuple(str(k) for k in range(10))
+    parts = ((slice(None, half), "training"), (slice(half, None), "test"))
+    train, test = (Split(samples[s], labels[s], order, f"digits, {name} split") for s, name in parts)
+    return train, test
 
 
 def _not_found(text: str) -> str:

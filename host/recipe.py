@@ -66,18 +66,22 @@ class Recipe:
         every = max(1, min(round(longest / self.updates), sorted(lengths)[len(lengths) // 2] // 3))
         return tuple(range(every - 1, min(longest, config.max_steps), every))
 
+    def factor(self, epoch: int) -> float:
+        """What the rates are multiplied with in an epoch (counted from 0)."""
+        return float(self.final ** min(1.0, epoch / max(1, self.epochs - 1)))
+
     def parameters(self, config: NetworkConfig, schedule: tuple[int, ...], epoch: int = 0) -> Parameters:
         """Parameters at the start of an epoch (counted from 0)."""
-        factor = self.final ** min(1.0, epoch / max(1, self.epochs - 1))
+        factor = self.factor(epoch)
         return make_parameters(
             config,
-            a=tuple(_per_group(row, config.groups) for row in _per_layer(self.a, config.depth)),
-            lam=tuple(_per_group(row, config.groups) for row in _per_layer(self.lam, config.depth)),
+            a=tuple(per_group(row, config.groups) for row in per_layer(self.a, config.depth)),
+            lam=tuple(per_group(row, config.groups) for row in per_layer(self.lam, config.depth)),
             theta=self.theta,
             rho=self.rho,
             surrogate_width=self.surrogate_width,
-            rates=tuple(rate * factor for rate in _per_layer(self.rates, config.depth)),
-            adapt_rates=tuple(rate * factor for rate in _per_layer(self.adapt_rates, config.depth)),
+            rates=tuple(rate * factor for rate in per_layer(self.rates, config.depth)),
+            adapt_rates=tuple(rate * factor for rate in per_layer(self.adapt_rates, config.depth)),
             a_max=self.a_max,
             schedule=schedule,
         )
@@ -149,7 +153,7 @@ def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[In
     """
     fmt, source = config.formats.weight, np.random.PCG64(np.random.SeedSequence([seed, 0]))
     found = []
-    for layer, sd in enumerate(_per_layer(recipe.weight_sd, config.depth)):
+    for layer, sd in enumerate(per_layer(recipe.weight_sd, config.depth)):
         posts, pres = config.post(layer), config.pre(layer)
         unit = (source.random_raw(posts * pres) >> np.uint64(11)) * 2.0**-52 - 1.0  # uniform in [-1, 1)
         values = np.rint(unit * (sd * np.sqrt(3.0)) * fmt.one)
@@ -157,11 +161,13 @@ def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[In
     return found
 
 
-def _per_layer(values: Sequence[T], depth: int) -> tuple[T, ...]:
+def per_layer(values: Sequence[T], depth: int) -> tuple[T, ...]:
+    """One value per layer: as given, or the first for every hidden layer and the last for the readout."""
     return tuple(values) if len(values) == depth else (values[0],) * (depth - 1) + (values[-1],)
 
 
-def _per_group(values: Sequence[float], groups: int) -> tuple[float, ...]:
+def per_group(values: Sequence[float], groups: int) -> tuple[float, ...]:
+    """One value per group: evenly spread for fewer groups than values, repeated for more."""
     count = len(values)
     if groups >= count:
         return tuple(values[g % count] for g in range(groups))
