@@ -20,7 +20,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage
-.PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-ulx3s docs-generated
+.PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-learning bench-ulx3s docs-generated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -76,6 +76,12 @@ netlist: $(STAMP) ## netlists of an iCE40 and an ECP5 board learn as the golden 
 
 coverage: $(STAMP) ## line and toggle coverage of the RTL
 	$(BIN)/python -m solsa.sim.toggle --jobs 2 --json docs/results/toggle.json
+
+# SOLSA_SPOKEN_DIGITS names FSDD_logmel20.npz unless it lies in ../shared/data. Finished runs stay in runs/bench.
+bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), resumable; docs/results/learning.json
+	@mkdir -p docs/results docs/pictures
+	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json --pictures docs/pictures
+	$(BIN)/python docs/generate.py
 
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards
 	@mkdir -p docs/results/boards

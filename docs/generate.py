@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from learning_page import learning_page
 from performance_page import performance
 from verification_page import verification
 
@@ -124,6 +125,8 @@ def main() -> int:
     pages |= {DOCS / "verification.md": verification(), DOCS / "boards.md": boards_page(RESULTS / "boards")}
     if (RESULTS / "core.json").exists():
         pages |= {DOCS / "performance.md": performance(_load("core.json"))}
+    if (RESULTS / "learning.json").exists():  # hours of measuring: written by its own command
+        pages[DOCS / "learning.md"] = learning_page(RESULTS, DOCS / "pictures")
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:

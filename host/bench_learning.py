@@ -52,7 +52,7 @@ class Plan:
 
     datasets: tuple[str, ...]
     rules: tuple[str, ...] = tuple(TUNED)
-    configurations: int = 8
+    configurations: int = 4
     seeds: int = 5
     ablation_seeds: int = 3
     fixed: bool = True

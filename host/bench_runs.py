@@ -57,12 +57,11 @@ class FloatLearner:
         config, recipe = configured(task, choice), choice.recipe
         weights = start_weights(config, recipe, seed, choice.recurrent)
         self._recipe, self._depth = recipe, config.depth
-        constants = [
+        a, lam = (
             [per_group(row, config.groups) for row in per_layer(rows, config.depth)] for rows in (recipe.a, recipe.lam)
-        ]
+        )
         self.network = RuleNetwork(
-            config.layers, weights, *constants,
-            replace(rule, reset_term=rule.reset_term and choice.reset_term),
+            config.layers, weights, a, lam, replace(rule, reset_term=rule.reset_term and choice.reset_term),
             theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width, seed=seed,
             options=Options(
                 adapt=recipe.adapts, a_max=recipe.a_max, stop_after=choice.stop_after, stop_margin=choice.stop_margin,
@@ -124,7 +123,7 @@ class FixedLearner:
         core, one = self.core, self._config.formats.input.one
         inputs = np.rint(samples.x[samples.starts[n] : samples.starts[n + 1]] * one).astype(np.int64)
         core.reset_sample()
-        early = 0
+        early = np.zeros_like(core.state.score)
         for t, x in enumerate(inputs):
             if self._window and t == len(inputs) - self._window:
                 early = core.state.score.copy()

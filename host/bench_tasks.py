@@ -99,19 +99,19 @@ def _spoken() -> Task:
     path = Path(os.environ.get(SPOKEN_VARIABLE, SPOKEN_FILE))
     if not path.exists():
         raise DataError(f"spoken_digits: {path} does not exist; name FSDD_logmel20.npz in {SPOKEN_VARIABLE}")
-    return _labelled("spoken_digits", str(path), epochs=8, tuning_samples=1200)
+    return _labelled("spoken_digits", str(path), epochs=8, tuning_samples=800)
 
 
 def _cues(milliseconds: int) -> Task:
-    made = [cue_accumulation(n, seed, milliseconds=milliseconds) for n, seed in ((300, 1), (200, 2))]
+    train, test = (cue_accumulation(n, seed, milliseconds=milliseconds) for n, seed in ((300, 1), (200, 2)))
     name = "cue_accumulation" if milliseconds == 10 else f"cue_accumulation_{milliseconds}ms"
-    return _generated(name, *made, epochs=10, tuning_samples=200, window=150 // milliseconds)
+    return _generated(name, train, test, epochs=10, tuning_samples=200, window=150 // milliseconds)
 
 
 #: Everything that can be compared, by name. Real data first.
 TASKS: dict[str, Callable[[], Task]] = {
-    "JapaneseVowels": lambda: _labelled("JapaneseVowels", "JapaneseVowels", epochs=12, folds=4),
-    "BasicMotions": lambda: _labelled("BasicMotions", "BasicMotions", epochs=25, folds=4),
+    "JapaneseVowels": lambda: _labelled("JapaneseVowels", "JapaneseVowels", epochs=12, folds=2),
+    "BasicMotions": lambda: _labelled("BasicMotions", "BasicMotions", epochs=25, folds=2),
     "digits": lambda: _labelled("digits", "digits", epochs=20),
     "spoken_digits": _spoken,
     "cue_accumulation": lambda: _cues(10),

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from solsa.contract import ConfigError
 
-from .files import check_file, write_json
-from .options import JsonOption, optional
+from .files import check_file, make_folder, write_json
+from .options import JsonOption, QuietOption, console, optional
 
 if TYPE_CHECKING:
     from .bench_learning import Job
@@ -32,10 +32,15 @@ def learning_command(
     work: Annotated[Path, typer.Option(metavar="DIR", help="Finished runs are kept here.")] = Path("runs/bench"),
     datasets: Annotated[str, typer.Option(metavar="A,B", help="Data sets, by comma; empty: all that are there.")] = "",
     rules: Annotated[str, typer.Option(metavar="A,B", help="Rules, by comma; empty: all.")] = "",
-    configurations: Annotated[int, typer.Option(metavar="N", min=1, help="Tuned configurations per rule.")] = 8,
+    configurations: Annotated[int, typer.Option(metavar="N", min=1, help="Tuned configurations per rule.")] = 4,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Seeds of the runs that count.")] = 5,
     fixed: Annotated[bool, typer.Option(help="Measure the integer golden model as well.")] = True,
     ablation: Annotated[bool, typer.Option(help="Measure SOLSA's parts, each on and off.")] = True,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw the results and the memory into this folder."),
+    ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare learning rules: same network, data, and tuning budget.
 
@@ -46,6 +51,7 @@ def learning_command(
     Example: solsa bench learning --datasets JapaneseVowels,digits --json learning.json
     """
     check_file(json, "--json")
+    make_folder(pictures, "--pictures")
     learning = optional("solsa.host.bench_learning", "Bench", "bench")
     from .bench_learning import TUNED, Plan
     from .bench_store import Store
@@ -56,13 +62,17 @@ def learning_command(
         rules=_listed(rules, tuple(TUNED), "rule"),
         configurations=configurations, seeds=seeds, fixed=fixed, ablation=ablation,
     )  # fmt: skip
-    console = Console(highlight=False)
+    terminal = console()
     content: dict[str, Any] = {}
     with Store(work) as store:
-        for content in learning(plan, store, lambda job, record: _show(console, job, record)).stages():
+        for content in learning(plan, store, lambda job, record: _show(terminal, job, record)).stages():
             if json:
                 write_json(json, content)
-    _table(console, content)
+    _table(terminal, content)
+    if pictures:
+        from .plots_bench import draw_results
+
+        draw_results(content, pictures)
 
 
 def _listed(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ...]:
@@ -73,15 +83,15 @@ def _listed(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ...]:
     return names
 
 
-def _show(console: Console, job: Job, record: dict[str, Any] | None) -> None:
+def _show(terminal: Console, job: Job, record: dict[str, Any] | None) -> None:
     if record is not None:
         part = "test" if job.fold < 0 else f"fold {job.fold}"
-        console.print(
+        terminal.print(
             f"{job.dataset}  {job.stage}  seed {job.seed}  {part}  {record['accuracy']:.4f}  {record['seconds']:.1f} s"
         )
 
 
-def _table(console: Console, content: dict[str, Any]) -> None:
+def _table(terminal: Console, content: dict[str, Any]) -> None:
     results: dict[str, dict[str, Any]] = content["results"]
     grid = Table(box=SIMPLE_HEAD)
     grid.add_column("rule", style="dim")
@@ -90,4 +100,4 @@ def _table(console: Console, content: dict[str, Any]) -> None:
     for name in dict.fromkeys(name for rows in results.values() for name in rows):
         cells = [results[d].get(name) for d in results]
         grid.add_row(name, *(f"{c['mean']:.3f} ±{c['deviation']:.3f}" if c else "-" for c in cells))
-    console.print(grid)
+    terminal.print(grid)

@@ -139,6 +139,11 @@ class Link:
         """Release the transport."""
         self._transport.close()
 
+    @property
+    def transport(self) -> Transport:
+        """Where the bytes go now."""
+        return self._transport
+
     def _check_since(self, before: int) -> None:
         """If the connection was lost since then, see whether the device holds what it must."""
         while self.reconnects != before:

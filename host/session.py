@@ -29,6 +29,8 @@ from .probe import Probe
 from .progress import PROGRESS_FILE, Recorder
 from .recipe import recipe_for
 from .report import CURVE_FILE, RASTER_FILE, RESULT_FILE
+from .saturation import Saturation
+from .saturation import rows as saturation_rows
 from .train import LearnResult, Progress, evaluate, fingerprint, first_difference, learn, quantise, start_network
 from .transport import DEFAULT_BAUD, DeviceError
 
@@ -225,7 +227,10 @@ def _learn(
         if kept is not None:
             kept.save(network)
 
+        saturation = Saturation(device)
+
         def progress(at: Progress) -> None:
+            saturation.sample(at.done)
             display(at)
             if record is not None:
                 record.sample(at)
@@ -252,7 +257,9 @@ def _learn(
                     f"go on with: {_again(options, now, epochs)}"
                 )
 
-        return learn(device, network, dataset, epochs, progress, epoch, due=due, on_snapshot=snapshot)
+        result = learn(device, network, dataset, epochs, progress, epoch, due=due, on_snapshot=snapshot)
+        result.saturation = saturation.end()
+        return result
 
 
 def _recorder(
@@ -314,6 +321,7 @@ def _show_result(result: LearnResult, network: Network, options: LearnOptions, c
         ("time", f"{result.wall_seconds:.1f} s for {result.steps:,} steps"),
         ("clocks", result.device_cycles and f"{result.device_cycles:,}"),
         ("device sha256", result.weight_sha256),
+        *saturation_rows(result.saturation),
     ]
     if result.golden_sha256 is not None:
         words = network.config.synapses + sum(len(row) for row in network.constants)

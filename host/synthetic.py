@@ -59,7 +59,7 @@ def poisson_patterns(
     """Which of ten Poisson spike patterns: every class is one pattern at rate 0.08 per step.
 
     A sample keeps each spike with 0.7, moves it by up to two steps, and has spikes of its own at rate 0.03: a third of
-    its spikes. The classes have the same rates, so only the times of spikes tell them apart.
+    its spikes. The classes have the same rate on average, so the times of spikes tell them apart.
     """
     patterns = np.random.default_rng([templates, 12]).random((classes, steps, channels)) < 0.08
     rng = np.random.default_rng([seed, 13])

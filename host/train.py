@@ -85,6 +85,8 @@ class LearnResult:
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
+    #: Words that did not fit, per store (host/saturation.py); None on a device that does not count them.
+    saturation: dict[str, Any] | None = None
     #: None: not compared; else whether the golden model ended with the same words.
     golden_equal: bool | None = None
     golden_difference: str | None = None
