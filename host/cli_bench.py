@@ -12,6 +12,7 @@ from rich.table import Table
 
 from solsa.contract import ConfigError
 
+from .cli_bench_core import core_command
 from .files import check_file, make_folder, write_json
 from .options import JsonOption, QuietOption, console, optional
 
@@ -23,7 +24,10 @@ bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 
 @bench.callback()
 def bench_group() -> None:
-    """Measure learning rules; finished runs are kept, so an interrupted benchmark goes on."""
+    """Measure learning rules and the core."""
+
+
+bench.command("core")(core_command)
 
 
 @bench.command("learning")
@@ -48,7 +52,9 @@ def learning_command(
     samples; the best one is then trained with fresh seeds and tested. The
     JSON file is written anew after every data set and stage.
 
-    Example: solsa bench learning --datasets JapaneseVowels,digits --json learning.json
+    Finished runs are kept in --work: an interrupted benchmark goes on there.
+
+    Example: solsa bench learning --datasets digits --json learning.json
     """
     check_file(json, "--json")
     make_folder(pictures, "--pictures")

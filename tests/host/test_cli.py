@@ -325,7 +325,9 @@ def test_info(tmp_path: Path) -> None:
     assert "1,344" in text
 
 
-@pytest.mark.parametrize("command", ["", "learn", "eval", "verify", "build", "program", "devices", "info"])
+@pytest.mark.parametrize(
+    "command", ["", "learn", "eval", "verify", "build", "program", "devices", "info", "bench learning"]
+)
 def test_help_has_an_example_and_fits_80_columns(command: str) -> None:
     text = good(*command.split(), "--help")
     assert max(len(line) for line in text.splitlines()) <= 80
