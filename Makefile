@@ -45,7 +45,6 @@ results: $(STAMP) ## measure what README and docs state, on this machine (about 
 	for seed in 0 1 2; do $(BIN)/solsa learn JapaneseVowels --device golden --seed $$seed \
 	  --json docs/results/learn-vowels-golden-$$seed.json || exit 1; done
 	$(BIN)/solsa learn JapaneseVowels --device sim --seed 0 --json docs/results/learn-vowels-sim-0.json
-	$(BIN)/solsa verify --random 20 --seed 1 --json docs/results/verify-20.json
 	$(BIN)/solsa info --preset vowels --json docs/results/info-vowels.json
 	$(BIN)/python docs/generate.py
 

@@ -24,6 +24,8 @@ class Claim:
         Where the command keeps its result.
     result : callable
         The result in a few words.
+    short : str
+        The claim in the README's table, if it is there.
     """
 
     claim: str
@@ -31,6 +33,7 @@ class Claim:
     command: str
     file: str
     result: Callable[[Found], str]
+    short: str = ""
 
 
 def _verify(v: Found) -> str:
@@ -78,7 +81,8 @@ PLAN = (
           "hypothesis strategies draw geometry, widths, units, rates, schedules, readouts, inputs and weights, "
           "extremes among them; the observation port names every word that is written, the memories are "
           "read back in the end; complete devices get random requests. A failure is made small and becomes a "
-          "stored vector (tests/sim/vectors)", "`solsa verify --random 200 --seed 7`", "verify-200.json", _verify),
+          "stored vector (tests/sim/vectors)", "`solsa verify --random 200 --seed 7`", "verify-200.json", _verify,
+          "RTL against golden, random networks"),
     Claim("The random runs have seen what they must", "functional coverage: readouts, units, geometries, every store "
           "that can saturate (both ends), schedules, every opcode and error reply", "the same run", "verify-200.json",
           _coverage),
@@ -89,13 +93,14 @@ PLAN = (
           "learn, read back, noise, on Verilator and on Icarus; 4 to 64 clocks per bit, gaps, baud rates 2 % off; "
           "planted bugs fail", "`make pins`", "tests-pins.json", _tests),
     Claim("The tests notice bugs", "mutants of the RTL, each against the tests of its file; table in "
-          "[mutation.md](mutation.md)", "`make mutation`", "mutation.json", _mutation),
+          "[mutation.md](mutation.md)", "`make mutation`", "mutation.json", _mutation, "Planted bugs"),
     Claim("What random tests cannot exhaust is proved", "sby: frame decoder, stream rules, order, addresses, hazards, "
           "softmax divider, arbiter; each with a cover and with controls that must fail", "`make formal`",
-          "formal.json", _formal),
+          "formal.json", _formal, "Proofs"),
     Claim("Synthesis changed nothing", "the netlist of a board's build, cell by cell, learns behind its pins; a "
           "netlist with a changed look-up table, multiplier or swapped flip-flops, and the known miscompile of yosys, "
-          "are caught (tests/integration/test_netlist.py)", "`make netlist`", "netlist.json", _netlist),
+          "are caught (tests/integration/test_netlist.py)", "`make netlist`", "netlist.json", _netlist,
+          "Netlists against golden"),
     Claim("No line or bit of the RTL lies idle", "Verilator's line and toggle coverage over learning runs and devices",
           "`make coverage`", "toggle.json", _toggle),
 )  # fmt: skip
