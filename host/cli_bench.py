@@ -12,7 +12,7 @@ from rich.table import Table
 
 from solsa.contract import ConfigError
 
-from .cli_bench_core import core_command
+from .cli_bench_core import core_command, link_command, sim_command
 from .files import check_file, make_folder, write_json
 from .options import JsonOption, QuietOption, console, optional
 
@@ -28,6 +28,8 @@ def bench_group() -> None:
 
 
 bench.command("core")(core_command)
+bench.command("link")(link_command)
+bench.command("sim")(sim_command)
 
 
 @bench.command("learning")

@@ -1,4 +1,4 @@
-"""``solsa bench core``: clocks and throughput."""
+"""``solsa bench core``, ``link`` and ``sim``: clocks and throughput."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+
+from solsa.contract import preset as preset_of
 
 from .display import table
 from .errors import RunFailed
 from .files import check_file, write_json
-from .options import JsonOption, optional
+from .options import JsonOption, PresetOption, QuietOption, console, optional
 
 #: Where the kept builds lie, seen from the source tree.
 MANIFESTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "boards"
@@ -22,6 +23,7 @@ def core_command(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of weights and inputs.")] = 0,
     manifests: Annotated[Path, typer.Option(metavar="DIR", help="Kept builds.")] = MANIFESTS,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Count the clocks of many networks, against prediction and bounds.
 
@@ -34,17 +36,17 @@ def core_command(
     check_file(json, "--json")
     bench_core = optional("solsa.host.bench_core", "bench_core", "sim")
     problem = optional("solsa.host.bench_core", "problem", "sim")
-    console = Console(highlight=False)
+    out = console()
 
     def show(row: dict[str, Any], done: int, total: int) -> None:
         clocks = "  ".join(f"{name.removesuffix('_step')} {count}" for name, count in row["clocks"].items())
-        console.print(f"{done}/{total}  {row['layers']} on {row['lanes']} lanes  {clocks}", markup=False)
+        out.print(f"{done}/{total}  {row['layers']} on {row['lanes']} lanes  {clocks}", markup=False)
 
     found = bench_core(manifests, quick=quick, seed=seed, progress=show)
     names = ("networks", "mismatches", "predictions_exact", "within_bounds", "bounded", "wall_seconds")
-    table(console, [(name.replace("_", " "), found[name]) for name in names])
+    table(out, [(name.replace("_", " "), found[name]) for name in names])
     for build in found["builds"]:
-        console.print(
+        out.print(
             f"{build['build']}: {build['peak_updates_per_second'] / 1e6:,.0f} M updates/s at "
             f"{build['clock_mhz']:g} MHz, {build['peak_per_lut']:,} per LUT, "
             f"{build['learning_steps_per_second']:,} learning steps/s",
@@ -54,3 +56,51 @@ def core_command(
         write_json(json, found)
     if line := problem(found):
         raise RunFailed(line)
+
+
+def link_command(
+    preset: PresetOption = None,
+    clock: Annotated[float, typer.Option(metavar="MHZ", min=1, help="Clock to give times for.")] = 75.0,
+    baud: Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second to give times for.")] = 3_000_000,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what a learning sample's time is made of: wire, core, turn-around.
+
+    Clocks are counted at the pins of the simulated device.
+
+    Example: solsa bench link --clock 75 --baud 3000000
+    """
+    check_file(json, "--json")
+    measure = optional("solsa.host.bench_link", "bench_link", "sim")
+    found = measure(preset_of(preset or "vowels"), clock_mhz=clock, baud=baud)
+    out = console()
+    for row in found["rows"]:
+        parts = ", ".join(f"{name.replace('_', '-')} {value:g} us" for name, value in row["microseconds"].items())
+        rate = f"{row['samples_per_second']:,} samples/s, bound by the {row['bound'].replace('_', '-')}"
+        out.print(f"{row['steps']} steps: {parts}; {rate}", markup=False)
+    if json:
+        write_json(json, found)
+
+
+def sim_command(
+    preset: PresetOption = None,
+    samples: Annotated[int, typer.Option(metavar="N", min=1, help="Samples to learn.")] = 40,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Time the golden device and the simulated one on the same samples.
+
+    Example: solsa bench sim --samples 100
+    """
+    check_file(json, "--json")
+    measure = optional("solsa.host.bench_link", "bench_sim", "sim")
+    found = measure(preset_of(preset or "vowels"), samples=samples)
+    out = console()
+    for name in ("golden", "sim"):
+        clocks = f", {found[name]['clocks_per_second']:,} clocks/s" if "clocks" in found[name] else ""
+        out.print(f"{name}: {found[name]['milliseconds_per_sample']:g} ms per sample of {found['steps']} steps{clocks}")
+    if json:
+        write_json(json, found)
+    if not found["equal"]:
+        raise RunFailed("the weights of both differ")

@@ -1,0 +1,78 @@
+"""``solsa bench core``, ``link`` and ``sim`` on small networks; what does not hold is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from solsa.contract import PRESETS, NetworkConfig, Readout
+from solsa.host import bench_core
+from solsa.host.bench_link import bench_link, bench_sim
+from solsa.sim.clocks import measure, row
+
+SMALL = NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2, max_steps=16, readout=Readout.SPIKE, frame_bytes=256)
+
+
+def manifest(**changes: object) -> dict[str, object]:
+    """Fields of a kept build that the benchmark reads."""
+    config = PRESETS["tiny"]
+    return {
+        "board": "ulx3s_85f", "preset": "tiny", "layers": "3-5-3", "lanes": 2, "config_hash": config.config_hash,
+        "clock_mhz": 50.0, "fmax_mhz": 60.0, "lut": 1000, "dsp": 25, "problem": "", **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    monkeypatch.setattr(bench_core, "GEOMETRIES", (((3, 5, 3), 2),))
+    monkeypatch.setattr(bench_core, "BOARD_PRESETS", ())
+    (tmp_path / "a.json").write_text(json.dumps(manifest()))
+    (tmp_path / "b.json").write_text(json.dumps(manifest(config_hash="00000000", problem="timing missed")))
+    return bench_core.bench_core(tmp_path, jobs=1)
+
+
+def test_core(found: dict[str, object]) -> None:
+    assert (found["networks"], found["mismatches"], found["predictions_exact"], found["within_bounds"]) == (1, 0, 1, 1)
+    assert bench_core.problem(found) == ""
+    (measured,) = found["rows"]  # type: ignore[misc]
+    assert set(measured["clocks"]) == {f"{kind}_step" for kind in ("inference", "learning", "scheduled", "adapting")}
+    assert [a["active_inputs"] for a in measured["activity"]] == [0, 0, 1, 2, 3]
+    good, bad = found["builds"]  # type: ignore[misc]
+    assert (good["peak_updates_per_second"], good["peak_per_lut"], good["config_is_current"]) == (
+        100_000_000,
+        100_000,
+        True,
+    )
+    assert 0 < good["sustained_updates_per_second"] < good["peak_updates_per_second"]
+    assert (bad["problem"], bad["config_is_current"]) == ("timing missed", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"mismatch": "weight at step 3"}, "3-5-3 on 2 lanes: weight at step 3"),
+        ({"prediction_exact": False}, "are not those of contract/cycles.py"),
+        ({"within_bounds": False}, "are over the bounds"),
+    ],
+)
+def test_what_does_not_hold_is_named(found: dict[str, object], changes: dict[str, object], line: str) -> None:
+    found["rows"][0].update(changes)  # type: ignore[index]
+    assert line in bench_core.problem(found)
+
+
+def test_a_wrong_clock_is_not_exact() -> None:
+    measured = measure(SMALL)
+    assert row(SMALL, measured)["prediction_exact"]
+    measured.clocks["learning_step"] = {count + 1 for count in measured.clocks["learning_step"]}
+    assert not row(SMALL, measured)["prediction_exact"]
+
+
+def test_link_and_simulation() -> None:
+    """Wire and core account for the time of a sample but for a few hundred clocks; both devices end alike."""
+    link = bench_link(PRESETS["tiny"], clock_mhz=25.0, baud=1_000_000)
+    assert [r["steps"] for r in link["rows"]] == [1, 8, 16]
+    assert all(0 < r["turn_around_clocks"] < 1500 for r in link["rows"])
+    assert {r["bound"] for r in link["rows"]} == {"wire"}
+    assert bench_sim(PRESETS["tiny"], samples=3, steps=4)["equal"]
