@@ -79,7 +79,8 @@ coverage: $(STAMP) ## line and toggle coverage of the RTL
 # SOLSA_SPOKEN_DIGITS names FSDD_logmel20.npz unless it lies in ../shared/data. Finished runs stay in runs/bench.
 bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), resumable; docs/results/learning.json
 	@mkdir -p docs/results docs/pictures
-	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json --pictures docs/pictures
+	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json \
+	  --pictures docs/pictures --recipes host/recipes.json
 	$(BIN)/python docs/generate.py
 
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards

@@ -25,6 +25,7 @@ from .bench_runs import configured, run
 from .bench_search import Choice, draw
 from .bench_store import Store
 from .bench_tasks import TASKS, Task, subset
+from .recipe import recipe_for
 from .train import versions
 
 #: Changes when the same key would mean another run.
@@ -130,21 +131,39 @@ class Bench:
         self.on_run(job, record)
         return record
 
+    def judged(self, dataset: str, rule: str, choice: Choice, stage: str) -> tuple[float, float]:
+        """Accuracy and minus cross-entropy of a configuration on the validation samples: larger is better."""
+        folds = range(self.task(dataset).folds)
+        records = [self.record(Job(dataset, rule, stage, choice, TUNING_SEED, k)) for k in folds]
+        return statistics.mean(r["accuracy"] for r in records), -statistics.mean(r["loss"] for r in records)
+
     def tuned(self, dataset: str, name: str) -> tuple[Choice, float]:
         """Best configuration of a rule, and its accuracy on the validation samples."""
-        task = self.task(dataset)
         rule, enhanced = TUNED[name]
-        judged = []
+        entries = []
         for index in range(self.plan.configurations):
-            choice = draw(task, index, enhanced=enhanced)
-            records = [
-                self.record(Job(dataset, rule, f"tune {name} {index + 1}/{self.plan.configurations}", choice,
-                                TUNING_SEED, k)) for k in range(task.folds)
-            ]  # fmt: skip
-            accuracy = statistics.mean(r["accuracy"] for r in records)
-            judged.append((accuracy, -statistics.mean(r["loss"] for r in records), -index, choice))
-        best = max(judged, key=lambda entry: entry[:3])
+            choice = draw(self.task(dataset), index, enhanced=enhanced)
+            stage = f"tune {name} {index + 1}/{self.plan.configurations}"
+            entries.append((*self.judged(dataset, rule, choice, stage), -index, choice))
+        best = max(entries, key=lambda entry: entry[:3])
         return best[3], best[0]
+
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """Recipes for ``solsa learn``, by the name that it knows a data set by.
+
+        The better one, on the validation samples, of what the core has (evenly spaced updates) as tuned here and of the
+        recipe that ``learn`` has now. Tasks that the core cannot decide or follow by itself are left out.
+        """
+        found = {}
+        for dataset in self.plan.datasets:
+            task = self.task(dataset)
+            if task.window or task.regression or FIXED_BASE not in self.plan.rules:
+                continue
+            rule, (choice, _) = TUNED[FIXED_BASE][0], self.tuned(dataset, FIXED_BASE)
+            present = choice.with_(recipe=recipe_for(task.dataset.name, task.config).with_(epochs=task.epochs))
+            best = max((present, choice), key=lambda c: self.judged(dataset, rule, c, "recipe"))
+            found[task.dataset.name] = best.recipe.to_dict()
+        return found
 
     def measured(
         self, dataset: str, name: str, choice: Choice, *, fixed: bool = False, seeds: int | None = None

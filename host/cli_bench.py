@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,10 @@ def learning_command(
         Path | None,
         typer.Option(metavar="DIR", help="Draw the results and the memory into this folder."),
     ] = None,
+    recipes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the best recipes: host/recipes.json is for learn."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Compare learning rules: same network, data, and tuning budget.
@@ -59,6 +64,7 @@ def learning_command(
     Example: solsa bench learning --datasets digits --json learning.json
     """
     check_file(json, "--json")
+    check_file(recipes, "--recipes")
     make_folder(pictures, "--pictures")
     learning = optional("solsa.host.bench_learning", "Bench", "bench")
     from .bench_learning import TUNED, Plan
@@ -73,9 +79,13 @@ def learning_command(
     terminal = console()
     content: dict[str, Any] = {}
     with Store(work) as store:
-        for content in learning(plan, store, lambda job, record: _show(terminal, job, record)).stages():
+        measured = learning(plan, store, lambda job, record: _show(terminal, job, record))
+        for content in measured.stages():
             if json:
                 write_json(json, content)
+        if recipes:
+            older = loads(recipes.read_text()) if recipes.exists() else {}
+            write_json(recipes, {**older, **measured.recipes()})
     _table(terminal, content)
     if pictures:
         from .plots_bench import draw_results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -123,6 +124,12 @@ RECIPES: dict[str, Recipe] = {
         updates=9,
     ),
 }
+
+
+#: Written by ``solsa bench learning --recipes``; its entries go before those above.
+RECIPES_FILE = Path(__file__).with_name("recipes.json")
+if RECIPES_FILE.exists():
+    RECIPES |= {name: Recipe.from_dict(plain) for name, plain in json.loads(RECIPES_FILE.read_text()).items()}
 
 
 def recipe_for(dataset: str, config: NetworkConfig) -> Recipe:

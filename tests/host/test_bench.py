@@ -23,6 +23,7 @@ from solsa.host.cli import app
 from solsa.host.data import load_dataset
 from solsa.host.device import Device
 from solsa.host.plots_bench import draw_results
+from solsa.host.recipe import Recipe, recipe_for
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 from learning_page import learning_page
@@ -63,6 +64,8 @@ def test_an_interrupted_benchmark_goes_on_and_ends_the_same(
     limit = 10**6
     with Store(tmp_path) as store:
         *_, content = Bench(PLAN, store).stages()
+        recipe = Bench(PLAN, store).recipes()["toy"]
+        assert Recipe.from_dict(recipe) in (draw(toy, 0).recipe, recipe_for("toy", toy.config).with_(epochs=2))
     total = made
     with Store(tmp_path) as store:
         *_, again = Bench(PLAN, store).stages()
