@@ -278,7 +278,7 @@ def main() -> int:
     if frames < 1 or not 1 <= jobs <= frames:
         parser.error(f"--frames {frames} --jobs {jobs}, allowed are frames from 1 on and jobs from 1 to frames")
     SimulatedDevice(CONFIG).close()  # compiled once, before the processes start
-    began = time.monotonic()
+    sources, began = sources_hash(), time.monotonic()
     shares = [frames // jobs + (job < frames % jobs) for job in range(jobs)]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         parts = list(pool.map(part, shares, range(seed, seed + jobs)))
@@ -298,7 +298,7 @@ def main() -> int:
         "jobs": jobs,
         "config": CONFIG.to_dict(),
         "config_hash": CONFIG.config_hash,
-        "sources": sources_hash(),
+        "sources": sources,
         "counts": dict(sorted(counts.items())),
         "versions": {**versions(), "verilator": version_of("verilator")},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
