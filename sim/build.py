@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -134,6 +135,16 @@ def _included(part: Path) -> str:
     return f'#pragma GCC push_options\n#pragma GCC optimize("O0")\n{line}#pragma GCC pop_options\n'
 
 
+def _memories(root: str) -> str:
+    """Table of the design's memories for sim/cpp/upset.cpp, from the header of Verilator's model."""
+    found = re.findall(r"VlUnpacked<.*, (\d+)> (top__DOT__(\w+));", root)
+    lines = [
+        f'{{"{name.replace("__DOT__", ".")}", &root.{member}[0], sizeof(root.{member}[0]), {depth}}},\n'
+        for depth, member, name in found
+    ]
+    return "".join(lines)
+
+
 def build_library(
     kind: str,
     config: NetworkConfig,
@@ -149,7 +160,7 @@ def build_library(
     Parameters
     ----------
     kind : str
-        Harness: ``core`` or ``device``, a file of sim/cpp.
+        Harness: ``core``, ``device`` or ``upset``, a file of sim/cpp.
     config : NetworkConfig
         Names the library.
     make_design : callable
@@ -186,6 +197,7 @@ def build_library(
         (folder / "config.h").write_text(header)
         options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
         _run([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options], folder, "translate the RTL")
+        (folder / "memories.h").write_text(_memories((folder / "Vtop___024root.h").read_text()))
         # One translation unit: Verilator's headers cost more than the generated code of a small network.
         parts = [CPP / f"{kind}.cpp", *sorted(folder.glob("Vtop*.cpp"))]
         (folder / "all.cpp").write_text("".join(_included(part) for part in parts))

@@ -34,6 +34,8 @@ class SimulatedDevice:
         g++ optimisation.
     say : callable, optional
         Called with a line before something slow.
+    kind : str
+        Harness, a file of sim/cpp.
     built : Path, optional
         A library that was built elsewhere (sim/toggle_build.py), instead of building one.
     """
@@ -47,16 +49,19 @@ class SimulatedDevice:
         silence: int = SILENCE,
         level: str = FAST,
         say: Callable[[str], None] | None = None,
+        kind: str = "device",
         built: Path | None = None,
     ) -> None:
         make = make_device or (lambda: Device(config, divisor=DIVISOR))
         header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
-        path = built or build_library("device", config, make, header, level=level, variant=variant, say=say)
+        path = built or build_library(kind, config, make, header, level=level, variant=variant, say=say)
         library = ctypes.CDLL(str(path))
         library.device_new.restype = ctypes.c_void_p
         for name in ("device_delete", "device_clocks"):
             getattr(library, name).argtypes = [ctypes.c_void_p]
         library.device_clocks.restype = ctypes.c_uint64
+        for name in ("device_low", "device_run"):
+            getattr(library, name).argtypes = [ctypes.c_void_p, ctypes.c_int64]
         library.device_send.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int64]
         library.device_receive.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64]
         library.device_receive.restype = ctypes.c_int64
@@ -73,6 +78,14 @@ class SimulatedDevice:
         del timeout
         count = self._library.device_receive(self._alive(), self._buffer, len(self._buffer), self._silence)
         return self._buffer.raw[:count]
+
+    def hold_low(self, clocks: int) -> None:
+        """Hold the line to the device low for some clocks, whatever was being sent, and then high for as many."""
+        self._library.device_low(self._alive(), clocks)
+
+    def run(self, clocks: int) -> None:
+        """Run some clocks; what the device sends meanwhile is lost."""
+        self._library.device_run(self._alive(), clocks)
 
     @property
     def cycles(self) -> int:

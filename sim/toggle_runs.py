@@ -347,7 +347,7 @@ class Traffic:
         self.device.send(bytes([0, 0, 0]))
         self.device.receive(1.0)
         for clocks in (1, 2, 3, 40, 400):
-            self.device._library.device_low(ctypes.c_void_p(self.device._handle), ctypes.c_int64(clocks))
+            self.device.hold_low(clocks)
             self.device.receive(1.0)
         # A delimiter ends what the line made of the noise.
         self.device.send(bytes([0]))

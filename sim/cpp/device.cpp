@@ -92,6 +92,26 @@ void device_send(void* handle, const uint8_t* data, int64_t count) {
     device.waiting.insert(device.waiting.end(), data, data + count);
 }
 
+// Holds the line to the device low for some clocks and then high for as many: noise, framing errors, a break.
+void device_low(void* handle, int64_t clocks) {
+    auto& device = *static_cast<Device*>(handle);
+    for (int64_t i = 0; i < 2 * clocks; ++i) {
+        device.top.rx = i >= clocks;
+        device.tick();
+        device.sample();
+    }
+}
+
+// Runs so many clocks; bytes from the device are lost.
+void device_run(void* handle, int64_t clocks) {
+    auto& device = *static_cast<Device*>(handle);
+    for (int64_t i = 0; i < clocks; ++i) {
+        device.drive();
+        device.tick();
+        device.sample();
+    }
+}
+
 // Runs until a zero byte (end of a frame) arrives, `room` bytes are there, or `limit` clocks passed without a byte in
 // either direction. Returns the bytes received.
 int64_t device_receive(void* handle, uint8_t* out, int64_t room, uint64_t limit) {
