@@ -93,6 +93,9 @@ def learn_command(
         bool, typer.Option("--check-golden", help="Train the golden model as well, in a second process, and compare.")
     ] = False,
     baud: BaudOption = DEFAULT_BAUD,
+    scrub: Annotated[
+        bool, typer.Option("--scrub", help="Check readouts and memory against golden on the way; undo flipped bits.")
+    ] = False,
     faults: Annotated[
         str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests: flip=0.01,disconnect=100,seed=1.")
     ] = None,
@@ -115,7 +118,7 @@ def learn_command(
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
-                     faults=faults, live=live),
+                     faults=faults, live=live, scrub=scrub),
         console(),
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ from .recipe import recipe_for
 from .report import CURVE_FILE, RASTER_FILE, RESULT_FILE
 from .saturation import Saturation
 from .saturation import rows as saturation_rows
+from .scrub import ScrubbedDevice
 from .train import LearnResult, Progress, evaluate, fingerprint, first_difference, learn, quantise, start_network
 from .transport import DEFAULT_BAUD, DeviceError
 
@@ -54,6 +55,7 @@ class LearnOptions:
     faults: str | None = None
     #: Show a page of the run on this machine while it goes on.
     live: bool = False
+    scrub: bool = False
     #: Resumed from a folder: a run whose epochs are all done is finished.
     finish: bool = False
 
@@ -83,7 +85,8 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
     epochs = _epochs(options, network)
     make_folder(options.out, "--out")
     checkpoints = Checkpoints(options.out, every, options.keep) if options.out else None
-    with _opened(options.device, network, options.baud, console, faults) as device, ExitStack() as stack:
+    kind = ScrubbedDevice if options.scrub else Device
+    with _opened(options.device, network, options.baud, console, faults, kind) as device, ExitStack() as stack:
         _show_start(options, dataset, network, epochs, console)
         golden = stack.enter_context(GoldenRun(network, dataset, epochs)) if options.check_golden else None
         try:
@@ -100,6 +103,8 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
             if options.out is None:
                 raise
             raise RunInterrupted(f"interrupted; go on with: {_again(options, network, epochs)}") from None
+        if isinstance(device, ScrubbedDevice):
+            result.memory_faults = [str(fault) for fault in device.found]
         if golden is not None:
             with console.status("waiting for the golden model"):
                 reference = golden.result()
@@ -201,12 +206,21 @@ def _again(options: LearnOptions, network: Network, epochs: int) -> str:
         words += ["--epochs", str(epochs)]
     if options.json:
         words += ["--json", str(options.json)]
+    if options.scrub:
+        words.append("--scrub")
     return shlex.join(words)
 
 
-def _opened(name: str, network: Network, baud: int, console: Console, faults: Faults | None = None) -> Device:
+def _opened(
+    name: str,
+    network: Network,
+    baud: int,
+    console: Console,
+    faults: Faults | None = None,
+    kind: type[Device] = Device,
+) -> Device:
     with console.status(f"opening device {name}"):
-        return Device.open(name, network.config, baud=baud, say=lambda line: console.print(line), faults=faults)
+        return kind.open(name, network.config, baud=baud, say=lambda line: console.print(line), faults=faults)
 
 
 # -- training and files -----------------------------------------------------------------------------------------------
@@ -323,6 +337,11 @@ def _show_result(result: LearnResult, network: Network, options: LearnOptions, c
         ("device sha256", result.weight_sha256),
         *saturation_rows(result.saturation),
     ]
+    if result.memory_faults is not None:
+        undone = f"{len(result.memory_faults)} faults, undone: {'; '.join(result.memory_faults)}"
+        rows.append(
+            ("memory", undone if result.memory_faults else "every readout and all words as in the golden model")
+        )
     if result.golden_sha256 is not None:
         words = network.config.synapses + sum(len(row) for row in network.constants)
         rows.append(("golden sha256", result.golden_sha256))

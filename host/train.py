@@ -91,6 +91,8 @@ class LearnResult:
     golden_equal: bool | None = None
     golden_difference: str | None = None
     golden_sha256: str | None = None
+    #: None: memory not checked along the way; else what was found, each undone by loading the network again.
+    memory_faults: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,17 @@ def synapse_positions(config: NetworkConfig) -> Ints:
         parts.append(np.where(post < posts, start + post * pres + pre, -1).ravel())
         start += posts * pres
     return np.concatenate(parts)
+
+
+def runs(addresses: Iterable[int]) -> list[tuple[int, int]]:
+    """(first, behind the last) of every run of addresses without a gap."""
+    found: list[tuple[int, int]] = []
+    for address in sorted(addresses):
+        if found and found[-1][1] == address:
+            found[-1] = (found[-1][0], address + 1)
+        else:
+            found.append((address, address + 1))
+    return found
 
 
 def split_layers(config: NetworkConfig, flat: Ints) -> list[Ints]:

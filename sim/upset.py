@@ -34,6 +34,8 @@ class UpsetDevice(SimulatedDevice):
         """Flip a bit of a weight, which lies below the trace in a word of its lane's bank."""
         width = self.config.formats.weight.width
         if self.config.bank is not BankKind.DUAL_PORT or not 0 <= bit < width:
-            raise ValueError(f"bit {bit} of a weight in a {self.config.bank.value} bank, allowed 0 to {width - 1} in dual_port")
+            raise ValueError(
+                f"bit {bit} of a weight in a {self.config.bank.value} bank, allowed 0 to {width - 1} in dual_port"
+            )
         lane, address = Layout(self.config).synapse_address(layer, post, pre)
         self.flip(f"core.lanes.lane{lane}.bank.memory", address, bit)

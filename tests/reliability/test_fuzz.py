@@ -80,7 +80,7 @@ def test_no_bytes_make_the_golden_device_raise(data: bytes) -> None:
 
 
 # -- the fuzzer itself ------------------------------------------------------------------------------------------------
-def _fuzz(device: GoldenDevice, frames: int = 1500) -> Fuzz:
+def _fuzz(device: GoldenDevice, frames: int = 4000) -> Fuzz:
     fuzz = Fuzz(device, GoldenDevice(CONFIG), np.random.default_rng(5))
     fuzz.run(frames)
     return fuzz
@@ -88,7 +88,7 @@ def _fuzz(device: GoldenDevice, frames: int = 1500) -> Fuzz:
 
 def test_equal_devices_pass_and_every_kind_of_frame_and_reply_occurs() -> None:
     counts = _fuzz(GoldenDevice(CONFIG)).counts
-    assert counts["frames"] == 1500
+    assert counts["frames"] == 4000
     assert {name for name in counts if name.startswith("reply: ")} == {
         f"reply: {name}" for name in ("OK", "BAD_CRC", "BAD_OPCODE", "BAD_LENGTH", "BAD_ADDRESS", "BAD_VALUE")
     }
