@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 from cobs import cobs
 
 from reliability.fuzz import CONFIG, Fuzz
-from solsa.contract.wire import FrameError, Opcode, Reply, Request, Status, pack_request, unpack_reply
+from solsa.contract.registers import Space
+from solsa.contract.wire import FrameError, Opcode, Reply, Request, Status, pack_request, space_header, unpack_reply
 from solsa.host.golden_device import GoldenDevice
 from solsa.host.transport import longest_silence
+from solsa.sim.device import SimulatedDevice
 from solsa.sim.requests import ByteDevice
 
 _END = b"\0"
@@ -29,42 +29,70 @@ def _answer(data: bytes) -> Reply | None:
     return reply if (reply.sequence, reply.opcode) == (0, Opcode.INFO) else None
 
 
-@pytest.mark.slow
-def test_a_delimiter_or_a_break_recovers_from_any_state(seed: int) -> None:
-    """A request is cut, its bytes are broken off or its execution and reply run into; then the device must answer."""
-    from solsa.sim.device import SimulatedDevice
+def _recover(device: SimulatedDevice, rng: np.random.Generator, rounds: int) -> int:
+    """Disturb a request and see that the device answers then, with a whole state; returns the requests executed.
 
-    rng = np.random.default_rng(seed)
-    device, golden = SimulatedDevice(CONFIG, silence=longest_silence(CONFIG)), GoldenDevice(CONFIG)
+    A request is cut, its bytes are broken off, or its execution or reply run into.
+    """
+    golden, executed = GoldenDevice(CONFIG), 0
     fuzz = Fuzz(device, golden, rng)
     reads = fuzz._state_requests()
-    executed = tries = 0
-    for _ in range(60):
+    for _ in range(rounds):
         frame = cobs.encode(fuzz._request()) + _END
         device.send(frame[: int(rng.integers(1, len(frame) + 1))] if rng.random() < 0.6 else frame)
         device.run(int(rng.integers(_LONG)))
         if rng.random() < 0.5:
             device.hold_low(int(rng.integers(1, 2000)))
-        for attempt in range(3):  # the first may fall into the execution of the request, the second ends what is left
+        found, tries = None, 0
+        while found is None and tries < 2:  # the first may fall into the execution of the request
+            tries += 1
             device.send(_END + _INFO)
-            found = None
             while found is None and (data := device.receive(0.0)):
                 found = _answer(data)
-            if found is not None:
-                tries = max(tries, attempt + 1)
-                break
-        assert found is not None, frame.hex(" ")
+        assert found is not None, f"no answer after {frame.hex(' ')}"
         assert found.status == Status.OK
         state = _state(device, reads)
         if state != _state(golden, reads):
-            after = copy.deepcopy(golden)
-            after.send(frame)
-            after.receive(0.0)
-            assert state == _state(after, reads), frame.hex(" ")
-            golden, executed = after, executed + 1
-    assert tries <= 2
-    assert executed > 5
+            golden.send(frame)
+            golden.receive(0.0)
+            executed += 1
+            assert state == _state(golden, reads), f"half executed: {frame.hex(' ')}"
     device.close()
+    return executed
+
+
+@pytest.mark.slow
+def test_a_delimiter_or_a_break_recovers_from_any_state(seed: int) -> None:
+    device = SimulatedDevice(CONFIG, silence=longest_silence(CONFIG))
+    assert _recover(device, np.random.default_rng(seed), 60) > 5
+
+
+class Deaf(SimulatedDevice):
+    """Does not hear anything after a break."""
+
+    deaf = False
+
+    def hold_low(self, clocks: int) -> None:
+        self.deaf = True
+
+    def send(self, data: bytes) -> None:
+        if not self.deaf:
+            super().send(data)
+
+
+class Torn(SimulatedDevice):
+    """A break changes a weight."""
+
+    def hold_low(self, clocks: int) -> None:
+        write = Request(0, Opcode.LOAD, space_header(Space.WEIGHT, 1) + b"\5\0\0\0")
+        self.send(_END + cobs.encode(pack_request(write)) + _END)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("device", "message"), [(Deaf, "no answer after"), (Torn, "half executed")])
+def test_a_device_that_does_not_recover_is_noticed(device: type[SimulatedDevice], message: str, seed: int) -> None:
+    with pytest.raises(AssertionError, match=message):
+        _recover(device(CONFIG, silence=longest_silence(CONFIG)), np.random.default_rng(seed), 60)
 
 
 def _state(device: ByteDevice, reads: list[bytes]) -> list[bytes]:
