@@ -19,7 +19,7 @@ export YOWASP_CACHE_DIR := $(CURDIR)/.cache/yowasp
 export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
-.PHONY: verification verify-200 arith pins mutation formal netlist coverage
+.PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-learning bench-ulx3s docs-generated
 .DELETE_ON_ERROR:
 
@@ -81,6 +81,18 @@ bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), 
 	@mkdir -p docs/results docs/pictures
 	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json \
 	  --pictures docs/pictures --recipes host/recipes.json
+	$(BIN)/python docs/generate.py
+
+reliability: $(STAMP) ## what docs/reliability.md states: a million frames, a lying line, kills, flipped bits (about an hour)
+	$(BIN)/python -m tests.reliability.measure --json docs/results/reliability.json
+	$(BIN)/python tests/record.py bad-inputs tests/reliability/test_bad_inputs.py
+	$(BIN)/python -m tests.reliability.fuzz --frames 1000000 --jobs $(JOBS) --json docs/results/reliability-fuzz.json
+	$(BIN)/python docs/generate.py
+
+# How long make soak learns.
+MINUTES ?= 10
+soak: $(STAMP) ## learn on the simulated device over a line that lies for MINUTES (10), compare with golden
+	$(BIN)/python -m tests.reliability.soak --minutes $(MINUTES) --json docs/results/reliability-soak.json
 	$(BIN)/python docs/generate.py
 
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards

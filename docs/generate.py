@@ -1,4 +1,4 @@
-"""Writes the generated documents: number table, registers, verification, boards, the status table of the README.
+"""Writes the generated documents: numbers, registers, verification, reliability, boards, the status of the README.
 
 Run as ``python docs/generate.py``; ``--check`` only says what is stale (exit status 1).
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from learning_page import learning_page
 from performance_page import performance
+from reliability_page import reliability
 from verification_page import PLAN, verification
 
 from solsa.boards.page import boards_page
@@ -151,6 +152,7 @@ def main() -> int:
         pages |= {DOCS / "performance.md": performance(_load("core.json"))}
     if (RESULTS / "learning.json").exists():  # hours of measuring: written by its own command
         pages[DOCS / "learning.md"] = learning_page(RESULTS, DOCS / "pictures")
+    pages |= {DOCS / "reliability.md": reliability()}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:

@@ -1,1 +1,1 @@
-"""The link lies, the cable falls out, the host is killed: nothing is lost. See soak.py and fuzz.py beside."""
+"""The link lies, the cable falls out, the host is killed, a bit flips: nothing is lost. See docs/reliability.md."""
