@@ -94,14 +94,14 @@ class ScrubbedDevice(Device):
     def run_sample(self, inputs: AnyInts, label: int | None = None, **how: Any) -> Ints:
         """Run one sample, see :meth:`Device.run_sample`; MemoryFault if its readout is not golden's."""
         scores = super().run_sample(inputs, label, **how)
-        self._check_readout(scores, self._golden.run_sample(inputs, label, **how))
+        self._compare_readout(scores, self._golden.run_sample(inputs, label, **how))
         return scores
 
     def step(self, inputs: AnyInts, label: int | None = None, **how: Any) -> tuple[Ints, Ints]:
         """Run one step, see :meth:`Device.step`; MemoryFault if its readout is not golden's."""
         membranes, scores = super().step(inputs, label, **how)
         expected = self._golden.step(inputs, label, **how)
-        self._check_readout(np.concatenate([membranes, scores]), np.concatenate(expected))
+        self._compare_readout(np.concatenate([membranes, scores]), np.concatenate(expected))
         return membranes, scores
 
     # -- checks -------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class ScrubbedDevice(Device):
         post, pre = divmod(position, self.config.pre(layer))
         return Fault(f"weight of layer {layer}, post {post}, pre {pre}", layer, post, pre, found, expected)
 
-    def _check_readout(self, found: Ints, expected: Ints) -> None:
+    def _compare_readout(self, found: Ints, expected: Ints) -> None:
         if np.array_equal(found, expected):
             return
         self.scrub()
