@@ -84,7 +84,8 @@ bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), 
 	$(BIN)/python docs/generate.py
 
 reliability: $(STAMP) ## what docs/reliability.md states: a million frames, a lying line, kills, flipped bits (about an hour)
-	$(BIN)/python -m tests.reliability.measure --json docs/results/reliability.json
+	for part in line kills memory; do $(BIN)/python -m tests.reliability.measure $$part \
+	  --json docs/results/reliability-$$part.json || exit 1; done
 	$(BIN)/python tests/record.py bad-inputs tests/reliability/test_bad_inputs.py
 	$(BIN)/python -m tests.reliability.fuzz --frames 1000000 --jobs $(JOBS) --json docs/results/reliability-fuzz.json
 	$(BIN)/python docs/generate.py

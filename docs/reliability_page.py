@@ -92,14 +92,14 @@ def _fuzz(f: Found | None) -> list[str]:
 def _line(f: Found | None) -> list[str]:
     rows: list[tuple[str, object]] = []
     if f:
-        line, faults = f["lying_line"], f["lying_line"]["faults"]
+        faults = f["faults"]
         share = faults["flip"] + faults["drop"] + faults["duplicate"]
         rows = [
             ("line", f"{100 * share:g} % of all bytes wrong, a disconnection every {faults['disconnect']} samples"),
-            ("run", f"{line['dataset']}, {line['epochs']} epochs on golden"),
-            ("requests sent again, connections opened again", f"{line['retries']:,}, {line['reconnects']}"),
-            ("weight_sha256 as over a perfect line", "equal" if line["equal"] else "DIFFERENT"),
-            ("seconds; over a perfect line", f"{line['seconds']:g}; {line['seconds_perfect_line']:g}"),
+            ("run", f"{f['dataset']}, {f['epochs']} epochs on golden"),
+            ("requests sent again, connections opened again", f"{f['retries']:,}, {f['reconnects']}"),
+            ("weight_sha256 as over a perfect line", "equal" if f["equal"] else "DIFFERENT"),
+            ("seconds; over a perfect line", f"{f['seconds']:g}; {f['seconds_perfect_line']:g}"),
         ]
     return _section("Learning over a line that lies", f, "make reliability", rows)
 
@@ -107,11 +107,10 @@ def _line(f: Found | None) -> list[str]:
 def _killed(f: Found | None) -> list[str]:
     rows: list[tuple[str, object]] = []
     if f:
-        killed = f["killed"]
         rows = [
-            ("run", f"{killed['dataset']}, {killed['epochs']} epochs on golden, checkpoint every 5 samples"),
-            ("kill -9 at a random moment, then resumed", f"{killed['kills']} runs"),
-            ("ended bit-identical", f"{killed['equal']} of {killed['kills']}"),
+            ("run", f"{f['dataset']}, {f['epochs']} epochs on golden, checkpoint every 5 samples"),
+            ("kill -9 at a random moment, then resumed", f"{f['kills']} runs"),
+            ("ended bit-identical", f"{f['equal']} of {f['kills']}"),
         ]
     return _section("kill -9", f, "make reliability", rows)
 
@@ -119,18 +118,18 @@ def _killed(f: Found | None) -> list[str]:
 def _memory(f: Found | None) -> list[str]:
     rows: list[tuple[str, object]] = []
     if f:
-        memory, rest, learning = f["memory"], f["memory"]["at_rest"], f["memory"]["learning"]
+        rest, learning = f["at_rest"], f["learning"]
         rows = [
             ("bits flipped in the memory of the compiled RTL, at rest", rest["flipped"]),
             ("found, with layer, post, pre and bit", f"{rest['found_and_named_exactly']} of {rest['flipped']}"),
-            ("bits flipped while it learns " + memory["dataset"], learning["flipped"]),
+            ("bits flipped while it learns " + f["dataset"], learning["flipped"]),
             ("found; flipped synapse among the named", f"{learning['found']}; {learning['named']}"),
             ("samples until found, median and most",
              f"{learning['samples_until_found_median']:g}, {learning['samples_until_found_most']} "
              f"(memory read every {learning['samples_between_reads']} samples)"),
             ("weight_sha256 as without a fault", "equal" if learning["equal"] else "DIFFERENT"),
             ("seconds of an epoch on golden; with the scrub",
-             f"{memory['seconds_golden']:g}; {memory['seconds_golden_checked']:g}"),
+             f"{f['seconds_golden']:g}; {f['seconds_golden_checked']:g}"),
         ]  # fmt: skip
     return _section("Flipped bits", f, "make reliability", rows)
 
@@ -162,7 +161,7 @@ def _soak(f: Found | None) -> list[str]:
 
 def reliability() -> str:
     """Text of docs/reliability.md."""
-    host = _load("reliability.json")
-    lines = [INTRO, *_fuzz(_load("reliability-fuzz.json")), *_line(host), *_killed(host), *_memory(host)]
+    lines = [INTRO, *_fuzz(_load("reliability-fuzz.json")), *_line(_load("reliability-line.json"))]
+    lines += [*_killed(_load("reliability-kills.json")), *_memory(_load("reliability-memory.json"))]
     lines += [*_bad_inputs(_load("tests-bad-inputs.json")), *_soak(_load("reliability-soak.json")), LIMITS]
     return "\n".join(lines) + "\n"

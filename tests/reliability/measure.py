@@ -1,10 +1,10 @@
 """Measures what the host promises when the line lies, the host is killed, or memory loses a bit: ``make reliability``.
 
-``python -m tests.reliability.measure --json docs/results/reliability.json``
+``python -m tests.reliability.measure PART --json docs/results/reliability-PART.json``
 
-1. ``learn`` over a line with 1 % byte errors and a disconnection every 100 samples, against a perfect one.
-2. A run that is killed (kill -9) at random moments, each of its own, and resumed, against one that nobody disturbs.
-3. Bits flipped in the weight memory of the simulated device: found, named, and undone while it learns.
+- ``line``: ``learn`` over a line with 1 % byte errors and a disconnection every 100 samples, against a perfect one.
+- ``kills``: runs that are killed (kill -9), each at a random moment, and resumed, against one that nobody disturbs.
+- ``memory``: bits flipped in the weight memory of the simulated device: found, named, and undone while it learns.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import dataclasses
 import json
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +59,19 @@ def lying_line(dataset: Dataset, epochs: int, seed: int) -> dict[str, Any]:
     }
 
 
-def kills(name: str, epochs: int, count: int, seed: int) -> dict[str, Any]:
+def kills(name: str, epochs: int, count: int, seed: int, jobs: int) -> dict[str, Any]:
     """``count`` runs, each killed once at a random moment and resumed."""
     with tempfile.TemporaryDirectory() as folder:
         expected, seconds = whole_run(name, Path(folder) / "whole", epochs)
-        runs = []
-        for number in range(count):
-            result, (struck,) = killed_run(name, Path(folder) / "killed", epochs, 1, seconds, seed + number)
-            runs.append({**struck, "equal": result["weight_sha256"] == expected["weight_sha256"]})
-            print(f"kill {number + 1}/{count}: {runs[-1]}", file=sys.stderr, flush=True)
+
+        def kill(number: int) -> dict[str, Any]:
+            result, (struck,) = killed_run(name, Path(folder) / f"killed{number}", epochs, 1, seconds, seed + number)
+            run = {**struck, "equal": result["weight_sha256"] == expected["weight_sha256"]}
+            print(f"kill {number + 1} of {count}: {run}", file=sys.stderr, flush=True)
+            return run
+
+        with ThreadPoolExecutor(jobs) as pool:
+            runs = list(pool.map(kill, range(count)))
     return {
         "dataset": Path(name).stem,
         "epochs": epochs,
@@ -94,7 +99,7 @@ class Upsets:
     def __init__(self, simulated: UpsetDevice, device: ScrubbedDevice, rng: np.random.Generator, count: int) -> None:
         self._simulated, self._device, self._rng, self._left = simulated, device, rng, count
         self._place: tuple[int, int, int] | None = None
-        self._age = 0
+        self._age, self._wait = 0, self._pause()
         self.flipped = self.named = 0
         self.ages: list[int] = []
 
@@ -112,7 +117,7 @@ class Upsets:
         """After every sample."""
         self.settle()
         self._age += 1
-        if self._place is None and self._left and self._rng.random() < 0.1:
+        if self._place is None and self._left and self._age > self._wait:
             self._place, self._age = self.place(), 0
             self._simulated.flip_weight(*self._place, self.bit())
             self._left, self.flipped = self._left - 1, self.flipped + 1
@@ -122,7 +127,11 @@ class Upsets:
         if self._place is not None and len(self._device.found) > len(self.ages):
             self.ages.append(self._age + 1)
             self.named += self._place in [fault[1:4] for fault in self._device.found[-1].faults]
-            self._place = None
+            self._place, self._age, self._wait = None, 0, self._pause()
+
+    def _pause(self) -> int:
+        """Samples until the next flip: a run that loses its state without any progress is given up."""
+        return int(self._rng.integers(EVERY // 2, 3 * EVERY // 2))
 
 
 def synapses(config: NetworkConfig) -> list[int]:
@@ -180,34 +189,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.reliability.measure", description=(__doc__ or "").split("\n")[0]
     )
+    parser.add_argument("part", choices=("line", "kills", "memory"))
     parser.add_argument("--dataset", default="JapaneseVowels")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2, help="of line and kills")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1, help="runs that are killed at the same time")
     parser.add_argument("--places", type=int, default=100, help="bits flipped in a device at rest")
     parser.add_argument("--flips", type=int, default=20, help="bits flipped while it learns")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     a = parser.parse_args()
     check_file(a.json, "--json")
-    dataset = load_dataset(a.dataset)
-    result: dict[str, Any] = {
-        "lying_line": lying_line(dataset, a.epochs, a.seed),
-        "memory": memory(dataset, a.seed, a.places, a.flips),
-        "killed": kills(a.dataset, a.epochs, a.kills, a.seed),
-    }
-    at_rest, learning = result["memory"]["at_rest"], result["memory"]["learning"]
-    passed = (
-        result["lying_line"]["equal"]
-        and at_rest["found_and_named_exactly"] == a.places
-        and learning["equal"]
-        and learning["found"] == learning["flipped"]
-        and result["killed"]["equal"] == a.kills
-    )
-    result |= origin(
-        a.seed,
-        f"python -m tests.reliability.measure --dataset {a.dataset} --epochs {a.epochs} --kills {a.kills} "
-        f"--places {a.places} --flips {a.flips} --seed {a.seed}",
-    )
+    command = f"python -m tests.reliability.measure {a.part} --dataset {a.dataset} --seed {a.seed}"
+    if a.part == "kills":
+        command += f" --epochs {a.epochs} --kills {a.kills} --jobs {a.jobs}"
+        result = kills(a.dataset, a.epochs, a.kills, a.seed, a.jobs)
+        passed = result["equal"] == a.kills
+    elif a.part == "line":
+        command += f" --epochs {a.epochs}"
+        result = lying_line(load_dataset(a.dataset), a.epochs, a.seed)
+        passed = result["equal"]
+    else:
+        command += f" --places {a.places} --flips {a.flips}"
+        result = memory(load_dataset(a.dataset), a.seed, a.places, a.flips)
+        learning = result["learning"]
+        passed = learning["equal"] and learning["found"] == learning["flipped"] == a.flips
+        passed &= result["at_rest"]["found_and_named_exactly"] == a.places
+    result |= origin(a.seed, command)
     print(json.dumps(result, indent=2))
     if a.json:
         write_json(a.json, result)
