@@ -161,7 +161,7 @@ def test_a_lying_line_and_a_flipped_bit_at_once(dataset: Dataset) -> None:
     perfect, _ = trained(Device.open("golden", CONFIG), dataset)
     faults = Faults(flip=0.006, drop=0.002, duplicate=0.002, disconnect=15, power=2, seed=5)
     device = ScrubbedDevice.open("golden", CONFIG, faults=faults)
-    golden = device.link._transport._device  # type: ignore[attr-defined]
+    golden = device.link.transport._device  # type: ignore[attr-defined]
     network, _ = trained(device, dataset, lambda: flip(1, 1, 2, 13)(golden), (7,))
     assert network.sha256 == perfect.sha256
     assert device.link.reconnects > 3
