@@ -8,12 +8,17 @@
 >>> network.save("network.npz")
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .data import DataError, Dataset, load_dataset
 from .device import Device
 from .network import Network, NetworkError
 from .recipe import Recipe
 from .train import Progress
 from .transport import DeviceError
+
+if TYPE_CHECKING:
+    from .classifier import SolsaClassifier
 
 __all__ = [
     "DataError",
@@ -24,5 +29,15 @@ __all__ = [
     "NetworkError",
     "Progress",
     "Recipe",
+    "SolsaClassifier",
     "load_dataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs an optional package only when somebody asks for it."""
+    if name == "SolsaClassifier":
+        from .classifier import SolsaClassifier
+
+        return SolsaClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
