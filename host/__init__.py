@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .data import DataError, Dataset, load_dataset
 from .device import Device
 from .network import Network, NetworkError
+from .nir_import import NirReport, import_nir
 from .recipe import Recipe
 from .train import Progress
 from .transport import DeviceError
@@ -27,9 +28,11 @@ __all__ = [
     "DeviceError",
     "Network",
     "NetworkError",
+    "NirReport",
     "Progress",
     "Recipe",
     "SolsaClassifier",
+    "import_nir",
     "load_dataset",
 ]
 

@@ -14,6 +14,7 @@ from .checkpoint import EVERY, KEEP
 from .cli_bench import bench
 from .cli_build import build_command, program_command
 from .cli_devices import devices_command
+from .cli_nir import app as nir_app
 from .cli_pictures import report_command, watch_command
 from .display import Bar, numbers, table
 from .errors import OneLineErrors, RunFailed
@@ -185,6 +186,7 @@ app.command("devices")(devices_command)
 app.command("report")(report_command)
 app.command("watch")(watch_command)
 app.add_typer(bench, name="bench")
+app.add_typer(nir_app, name="nir")
 
 
 @app.command("info")

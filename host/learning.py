@@ -7,7 +7,7 @@ model, the simulated device and a board end with the same bits here as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
@@ -21,6 +21,7 @@ from .data import Dataset
 from .data_files import DataError, FloatArray
 from .expected import StateLost
 from .network import Network
+from .recipe import Recipe
 from .train import RESTORES, Progress, learn, read_back, start_network
 from .transport import DeviceError
 from .words import Ints
@@ -151,7 +152,7 @@ class Learner:
             classes = np.unique(as_labels(y))
         dataset = self._dataset(X, y, class_names(classes), validation)
         recipe = network.recipe if epochs is None else network.recipe.with_(epochs=epochs)
-        self._become(start_network(network.config, network.preset, recipe, dataset, network.seed))
+        self._become(self._start(recipe, dataset))
 
         def after(now: Network) -> None:
             if on_epoch is not None and on_epoch(now.history[-1]) is True:
@@ -192,7 +193,7 @@ class Learner:
         if not network.fitted:
             found = np.unique(as_labels(y)) if classes is None else classes
             dataset = self._dataset(X, y, class_names(found), None)
-            self._become(start_network(network.config, network.preset, network.recipe, dataset, network.seed))
+            self._become(self._start(network.recipe, dataset))
             self.load(network)
         elif classes is not None and class_names(classes) != network.class_names:
             raise DataError(f"classes {class_names(classes)}, the network has {network.class_names}")
@@ -254,6 +255,12 @@ class Learner:
         dataset = dataset_of(x, y, names, validation)
         self._check_channels(dataset.train)
         return dataset
+
+    def _start(self, recipe: Recipe, dataset: Dataset) -> Network:
+        network = self.network
+        made = start_network(network.config, network.preset, recipe, dataset, network.seed)
+        made.quantiser = replace(made.quantiser, constant=network.quantiser.constant)
+        return made
 
     def _check_readout(self) -> None:
         if self.config.readout is Readout.TARGET:

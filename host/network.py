@@ -160,22 +160,42 @@ class Network:
         names = class_names(np.arange(made.outputs) if classes is None else classes)
         if len(names) != made.outputs:
             raise ConfigError(f"{len(names)} classes for {made.outputs} outputs of {sizes(made)}")
-        parameters = plan.parameters(made, tuple(range(made.max_steps)))
-        fmt = made.formats.input
+        return cls.untrained(made, name, plan, names, seed)
+
+    @classmethod
+    def untrained(
+        cls, config: NetworkConfig, preset: str, recipe: Recipe, names: tuple[str, ...], seed: int
+    ) -> Network:
+        """What :meth:`create` returns, of parts that have been checked."""
+        parameters = recipe.parameters(config, tuple(range(config.max_steps)))
+        fmt = config.formats.input
         return cls(
-            config=made,
-            preset=name,
-            recipe=plan,
+            config=config,
+            preset=preset,
+            recipe=recipe,
             parameters=parameters,
-            weights=initial_weights(made, plan, seed),
+            weights=initial_weights(config, recipe, seed),
             constants=[list(row) for row in parameters.a],
             rng=parameters.rng,
             shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
-            quantiser=Quantiser(np.zeros(made.inputs), np.ones(made.inputs), fmt.frac, fmt.width),
+            quantiser=Quantiser(np.zeros(config.inputs), np.ones(config.inputs), fmt.frac, fmt.width),
             dataset="",
             class_names=names,
             seed=seed,
         )
+
+    @classmethod
+    def from_nir(cls, source: Any, **options: Any) -> Network:
+        """Network of a NIR graph or file; :func:`solsa.host.import_nir` tells what was rounded as well."""
+        from .nir_import import import_nir
+
+        return import_nir(source, **options)[0]
+
+    def to_nir(self, path: str | Path | None = None, *, dt: float = 1e-4) -> Any:
+        """Network as a ``nir.NIRGraph``, written to a file if ``path`` is given; see :mod:`solsa.host.nir_export`."""
+        from .nir_export import export_nir
+
+        return export_nir(self, path, dt=dt)
 
     @property
     def fitted(self) -> bool:

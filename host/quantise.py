@@ -49,6 +49,8 @@ class Quantiser:
         Fraction bits of the result.
     width
         Bits of the result, sign included, 2 to 16; results are int8 up to 8 bits, else int16.
+    constant
+        One more channel follows, which is always 1.0: what weights on it add is a bias.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Quantiser:
     std: FloatArray
     frac_bits: int = 5
     width: int = 8
+    constant: bool = False
 
     def __post_init__(self) -> None:
         if self.mean.ndim != 1 or self.mean.shape != self.std.shape or not self.mean.size:
@@ -113,7 +116,7 @@ class Quantiser:
         return tuple(int(c) for c in np.flatnonzero(self.std == 0))
 
     def transform(self, sample: FloatArray) -> IntArray:
-        """Quantise one sample, float [T, channels], to integers of the same shape.
+        """Quantise one sample, float [T, channels], to integers of the same shape (and the constant channel).
 
         Raises
         ------
@@ -143,7 +146,10 @@ class Quantiser:
                 rounded = np.rint(z * 2.0**self.frac_bits)
             n_saturated += int(np.count_nonzero((rounded < low) | (rounded > high)))
             n_values += sample.size
-            done.append(np.clip(rounded, low, high).astype(dtype))
+            whole = np.clip(rounded, low, high)
+            if self.constant:
+                whole = np.pad(whole, ((0, 0), (0, 1)), constant_values=min(high, 1 << self.frac_bits))
+            done.append(whole.astype(dtype))
         return QuantisedSet(done, n_saturated, n_values)
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
@@ -153,6 +159,7 @@ class Quantiser:
             "std": self.std.copy(),
             "frac_bits": np.array(self.frac_bits, dtype=np.int64),
             "width": np.array(self.width, dtype=np.int64),
+            "constant": np.array(self.constant),
         }
 
     @classmethod
@@ -170,6 +177,7 @@ class Quantiser:
         try:
             mean, std = (np.array(arrays[key], dtype=np.float64) for key in ("mean", "std"))
             frac_bits, width = (int(np.asarray(arrays[key]).item()) for key in ("frac_bits", "width"))
+            constant = bool(np.asarray(arrays.get("constant", False)).item())  # older files have none
         except (TypeError, ValueError) as error:
             raise DataError(f"quantiser: parameters cannot be read ({error})") from None
-        return cls(mean, std, frac_bits, width)
+        return cls(mean, std, frac_bits, width, constant)

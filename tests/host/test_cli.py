@@ -326,7 +326,20 @@ def test_info(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "learn", "eval", "verify", "build", "program", "devices", "info", "bench learning"]
+    "command",
+    [
+        "",
+        "learn",
+        "eval",
+        "verify",
+        "build",
+        "program",
+        "devices",
+        "info",
+        "bench learning",
+        "nir import",
+        "nir export",
+    ],
 )
 def test_help_has_an_example_and_fits_80_columns(command: str) -> None:
     text = good(*command.split(), "--help")
