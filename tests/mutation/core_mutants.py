@@ -162,7 +162,9 @@ SEQUENCER = {
     "chain-early": M("sequencer.py", "config.lanes * per_post > 1)", "config.lanes * per_post > 2)",
                      "a block overwrites the last neuron in the unload chain"),
     "ragged-chain-late": M("sequencer.py", "[r * per_post - 1 for r in g.ragged]", "[r * per_post for r in g.ragged]",
-                           "the sweep after a ragged block waits one clock too long"),
+                           "the sweep after a ragged block waits one clock too long",
+                           equivalent="a ragged block is a layer's last; the layer above waits for its spikes, which "
+                           "are known later than the chain is free"),
     "block-base": M("sequencer.py", "base.eq(base + pres)", "base.eq(base + pres + 1)",
                     "blocks lie one word further apart than the host wrote them"),
     "last-late": M("sequencer.py", "(index_1 == limit)", "(index == limit)", "a block ends with an empty slot"),
