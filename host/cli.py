@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from solsa.contract import preset
+from solsa.contract import ConfigError, preset
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 
 from .checkpoint import EVERY, KEEP
@@ -152,6 +152,10 @@ def verify_command(
     ] = None,
     shrink: Annotated[bool, typer.Option(help="Make failing networks small and store them as vectors.")] = True,
     failures: Annotated[Path, typer.Option(metavar="DIR", help="Folder of these vectors.")] = Path("runs/verify"),
+    wave: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Some steps of one network as a waveform (.vcd), for GTKWave and Surfer."),
+    ] = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -160,10 +164,22 @@ def verify_command(
     Random requests to complete devices, and functional coverage, come with random networks.
     Exit status 1 if a word differs; the first one is named.
 
+    With --wave the network is --preset (tiny), simulated by Amaranth, until a
+    word differs or some steps are done; lists of signals lie beside the file.
+
     Example: solsa verify --random 20 --seed 1
     """
     check_file(json, "--json")
+    check_file(wave, "--wave")
     _known(preset)
+    if wave is not None:
+        if random is not None:
+            raise ConfigError("--wave shows one network, that of --preset; leave --random out")
+        run_wave = optional("solsa.sim.wave", "run_wave", "sim")
+        with console().status("simulating"):
+            found: dict[str, Any] = run_wave(wave, preset or "tiny", seed, plant)
+        _show_verified(found, json)
+        return
     run_verify = optional("solsa.sim.verify", "run_verify", "sim")
     count = random if random is not None else 10 if preset is None else 0
     terminal = console()
@@ -172,8 +188,13 @@ def verify_command(
             preset, count, seed, lambda state: _show_verify(bar, state),
             plant=plant, shrink=shrink, failures=failures, reference=GoldenDevice,
         )  # fmt: skip
+    _show_verified(result, json)
+
+
+def _show_verified(result: dict[str, Any], json: Path | None) -> None:
+    """Print and write what a verification found; RunFailed if a word differs."""
     rows = {key: ", ".join(value) if isinstance(value, list) else value for key, value in result.items()}
-    table(terminal, [(key.replace("_", " "), value) for key, value in rows.items() if not isinstance(value, dict)])
+    table(console(), [(key.replace("_", " "), value) for key, value in rows.items() if not isinstance(value, dict)])
     if json:
         write_json(json, result)
     if result["mismatches"]:
