@@ -20,7 +20,8 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
-.PHONY: help demo test icarus chromium lint lock clean distclean venv results bench-learning bench-ulx3s docs-generated
+.PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
+.PHONY: docs-generated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -47,6 +48,13 @@ results: $(STAMP) ## measure what README and docs state, on this machine (about 
 	$(BIN)/solsa learn JapaneseVowels --device sim --seed 0 --json docs/results/learn-vowels-sim-0.json
 	$(BIN)/solsa info --preset vowels --json docs/results/info-vowels.json
 	$(BIN)/python docs/generate.py
+
+docs: $(STAMP) ## the documents as a site in build/site; fails on broken links and stale generated pages
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+tutorial: $(STAMP) ## every command of docs/tutorial.md that needs no board, in build/tutorial
+	$(BIN)/python docs/tutorial.py
 
 docs-generated: $(STAMP) ## write the generated pages and the README's status table
 	$(BIN)/python docs/generate.py

@@ -1,4 +1,4 @@
-"""Writes the generated documents: numbers, registers, verification, reliability, boards, the status of the README.
+"""Writes the generated documents: tables of the contract, commands, evidence, boards, the status of the README.
 
 Run as ``python docs/generate.py``; ``--check`` only says what is stale (exit status 1).
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from learning_page import learning_page
 from performance_page import performance
+from reference_pages import commands_page, wire_page
 from reliability_page import reliability
 from verification_page import PLAN, verification
 
@@ -153,6 +154,7 @@ def main() -> int:
     if (RESULTS / "learning.json").exists():  # hours of measuring: written by its own command
         pages[DOCS / "learning.md"] = learning_page(RESULTS, DOCS / "pictures")
     pages |= {DOCS / "reliability.md": reliability()}
+    pages |= {DOCS / "wire.md": wire_page(), DOCS / "commands.md": commands_page()}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:
