@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -65,6 +67,10 @@ class OneLineErrors(TyperGroup):
 
 
 def stop(message: str, status: int) -> NoReturn:
-    """Print one line on stderr and exit."""
-    print(f"solsa: error: {' '.join(message.split())}", file=sys.stderr)
+    """Print one line on stderr, on a terminal broken between words, and exit."""
+    line = f"solsa: error: {' '.join(message.split())}"
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    print(line, file=sys.stderr)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""The documents as a reader uses them: the site builds without a warning, the tutorial's commands and the notebooks run."""
+"""The documents as a reader uses them: the site builds without a warning, tutorial and notebooks run."""
 
 from __future__ import annotations
 
