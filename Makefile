@@ -51,7 +51,7 @@ results: $(STAMP) ## measure what README and docs state, on this machine (about 
 
 docs: $(STAMP) ## the documents as a site in build/site; fails on broken links and stale generated pages
 	$(BIN)/python docs/generate.py --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 tutorial: $(STAMP) ## every command of docs/tutorial.md that needs no board, in build/tutorial
 	$(BIN)/python docs/tutorial.py

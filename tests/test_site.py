@@ -21,7 +21,7 @@ NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [BIN / "mkdocs", "build", "--strict", "--quiet", "--site-dir", site],
+        [BIN / "mkdocs", "build", "--strict", "--site-dir", site],
         cwd=root, capture_output=True, text=True, env=dict(os.environ) | {"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
 
@@ -29,7 +29,7 @@ def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
 def test_the_site_builds_and_asks_no_other_server(tmp_path: Path) -> None:
     done = build(ROOT, tmp_path / "site")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "WARNING" not in done.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 12
     for page in pages:
@@ -41,7 +41,7 @@ def test_the_site_builds_and_asks_no_other_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["[gone](gone.md)", "[gone](numbers.md#gone)", "![gone](images/gone.png)"])
 def test_a_broken_link_fails(tmp_path: Path, text: str) -> None:
-    """A planted fault; the other pages are left out to be quick."""
+    """A planted fault; the other pages are left out to be quick. With --quiet mkdocs would count no warnings."""
     (tmp_path / "docs").mkdir()
     for name in ("index.md", "site_hook.py"):
         shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
