@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from solsa.sim.strategies import random_case
 from solsa.sim.wave import CLOCK, run_wave
 
 STEPS = 3
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,18 @@ def test_with_a_planted_bug_it_ends_where_the_first_word_differs(tmp_path: Path)
     _, changes = read(tmp_path / "b.vcd")
     verdict = [value for _, name, value in changes if name == "solsa.run.verdict"][-1]
     assert verdict.replace("_", " ") in result.stderr
+
+
+def test_the_picture_of_the_documents_is_fresh() -> None:
+    """What docs/pipeline.md shows is what the stages hold now: python docs/pictures.py."""
+    place = importlib.util.spec_from_file_location("docs_pictures", ROOT / "docs" / "pictures.py")
+    assert place is not None
+    assert place.loader is not None
+    pictures = importlib.util.module_from_spec(place)
+    place.loader.exec_module(pictures)
+    kept = json.loads(pictures.DATA.read_text())
+    found = json.loads(json.dumps(pictures.measure()))
+    assert found == {key: value for key, value in kept.items() if key not in ("versions", "date")}
 
 
 @pytest.mark.parametrize(
