@@ -52,6 +52,7 @@ LIMITS = """\
 weights, filter constants, random generator, parameters, schedule, tables. A fault in a trace or neuron shows in \
 a readout or in the next weights. There is no parity or ECC in the RTL, and no checksum of the weights is \
 computed by the device itself.
+- A device that loses its power more often than it can decide the test set is given up: that is not resumed within.
 - A cell that stays broken is given up after five reloads without progress, with the word's name.
 - All faults were made in simulation; no board was attached."""
 

@@ -46,9 +46,11 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
     while not runs or time.monotonic() - began < 60 * minutes:
         number = seed + runs
         dataset = samples(number)
+        distance = int(rng.integers(10, 41))
+        # A test set is decided anew after a loss of power: between two losses it must come to its end.
+        power = int(rng.integers(2)) * (2 * SAMPLES // distance + 1)
         faults = dataclasses.replace(
-            LYING, cut=0.01, split=0.05, delay=0.01, disconnect=int(rng.integers(10, 41)),
-            power=int(rng.integers(0, 4)), seed=number,
+            LYING, cut=0.01, split=0.05, delay=0.01, disconnect=distance, power=power, seed=number,
         )  # fmt: skip
         every = int(rng.integers(5, 21))
         expected, _ = trained(Device.open("golden", config), dataset, config, 1, number)
