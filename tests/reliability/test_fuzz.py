@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from toy_data import CSV, TS, toy_arrays
 
 from reliability.fuzz import CONFIG, Fuzz, Wrong
+from solsa.contract import ConfigError
 from solsa.contract.wire import CRC_BYTES, Opcode, Request, pack_request, unpack_request
 from solsa.host.data import DataError, load_dataset
 from solsa.host.device import Device
 from solsa.host.golden_device import GoldenDevice
 from solsa.host.network import Network, NetworkError
+from solsa.host.nir_export import export_nir
+from solsa.host.nir_import import import_nir
 from solsa.host.recipe import default_recipe
 from solsa.host.train import start_network
 from solsa.host.transport import DeviceError, longest_silence
@@ -232,6 +235,21 @@ def test_a_spoiled_data_file_is_refused_or_read(tmp_path: Path, suffix: str, cou
         else:
             assert all(np.isfinite(sample).all() for sample in (*dataset.train, *dataset.test))
     assert lines == refused > count // 10
+
+
+def test_a_spoiled_nir_file_is_refused_or_read(tmp_path: Path, seed: int) -> None:
+    pytest.importorskip("nir")
+    file, rng, refused = tmp_path / "a.nir", np.random.default_rng(seed), 0
+    export_nir(_network(tmp_path), file)
+    whole = file.read_bytes()
+    import_nir(file)
+    for _ in range(60):
+        file.write_bytes(_spoiled(whole, rng))
+        try:
+            import_nir(file)
+        except (NetworkError, ConfigError) as error:
+            refused += "\n" not in str(error)
+    assert refused > 20
 
 
 def test_no_pickle_is_ever_loaded() -> None:
