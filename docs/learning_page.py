@@ -32,6 +32,9 @@ _TASKS = (
     "measure",
     "decision",
 )
+#: What a complete comparison has: data sets and tuned configurations per rule.
+_COMPLETE = (*GOALS, "poisson_patterns", "pattern_generation", "cue_accumulation_1ms")
+_ENOUGH = 8
 _OWN = ("solsa", "solsa_even", "solsa_fixed")
 
 
@@ -39,7 +42,7 @@ def learning_page(results: Path, pictures: Path) -> str:
     """The whole page."""
     content: dict[str, Any] = json.loads((results / "learning.json").read_text())
     lines = ["# Learning: SOLSA beside other rules", "", _INTRODUCTION, ""]
-    for part in (_protocol, _tables, _verdict, _fixed, _parts):
+    for part in (_incomplete, _protocol, _tables, _verdict, _fixed, _parts):
         lines += part(content)
     lines += _memory()
     shown = [f"![{text}](pictures/{name})\n" for name, text in PICTURES if (pictures / name).exists()]
@@ -55,6 +58,16 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
 
 def _points(row: dict[str, Any]) -> str:
     return f"{100 * row['mean']:.1f} ± {100 * row['deviation']:.1f}"
+
+
+def _incomplete(content: dict[str, Any]) -> list[str]:
+    """Say what this measurement lacks."""
+    missing = [name for name in _COMPLETE if name not in content["results"]]
+    tried = content["budget"]["configurations_per_rule"]
+    lacks = [f"not measured: {', '.join(missing)}"] if missing else []
+    if tried < _ENOUGH:
+        lacks.append(f"only {tried} configurations tried per rule, where {_ENOUGH} or more are meant")
+    return [f"**Incomplete**: {'; '.join(lacks)}. `make bench-learning` measures the rest.", ""] if lacks else []
 
 
 def _protocol(content: dict[str, Any]) -> list[str]:
@@ -106,7 +119,8 @@ def _verdict(content: dict[str, Any]) -> list[str]:
     rows = [(content["titles"][n], f"{100 * m['mean']:.1f}", f"{100 * m['deviation']:.1f}") for n, m in means.items()]
     lines += _table(("rule", "mean, %", "deviation over the seeds"), rows)
     others = {n: m for n, m in means.items() if n not in (*_OWN, "bptt")}
-    lines += [f"Data sets: {', '.join(content['results'])}.", ""]
+    count = len(content["results"])
+    lines += [f"Over {count} data set{'s' if count > 1 else ''}: {', '.join(content['results'])}.", ""]
     best = max(others, key=lambda n: others[n]["mean"])
     for what, other, goal, claim in (("BPTT", "bptt", 1.0, 5.0), ("the best other rule", best, 3.0, 14.2)):
         gain = 100 * (means["solsa"]["mean"] - means[other]["mean"])

@@ -85,6 +85,8 @@ def page_and_pictures(content: dict[str, Any], folder: Path) -> None:
         assert path.read_bytes().startswith(b"\x89PNG")
     page = learning_page(folder, folder)
     assert page.count("](pictures/") == 3
+    assert "**Incomplete**: not measured: JapaneseVowels, " in page
+    assert "only 1 configurations tried" in page
     assert "### toy" in page
     means = {"solsa": 0.9, "solsa_even": 0.8, "bptt": 0.895, "ottt": 0.8}
     content["mean"] = {name: {"mean": v, "deviation": 0.01, "error": 0.0} for name, v in means.items()}
