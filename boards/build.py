@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from solsa.contract import CONTRACT_VERSION
+from solsa.contract import CONTRACT_VERSION, NetworkConfig
 
 from . import logs
 from .board import Board
 from .catalogue import find_board
-from .cores import Core, candidates, default_preset
+from .cores import DEFAULT_BAUD, Core, candidates, default_preset
 from .fit import Needs, blocks, needs
 from .manifest import MANIFEST, Manifest, versions
 from .report import REPORT, page
@@ -32,8 +32,6 @@ from .workplace import keep, keep_failed, move_in, sweep, workplace
 
 __all__ = ["BuildError", "build_board", "default_preset", "find_problem"]
 
-#: The host's default too, see host/transport.py.
-DEFAULT_BAUD = 1_000_000
 _TOP = "top"
 _SEED = "--seed 0"
 _KEPT = {
@@ -48,6 +46,7 @@ def build_board(
     board: str,
     preset: str | None = None,
     *,
+    config: NetworkConfig | None = None,
     layers: tuple[int, ...] | None = None,
     lanes: int | None = None,
     clock_mhz: float | None = None,
@@ -65,6 +64,8 @@ def build_board(
         Name of a board.
     preset : str, optional
         Name of a preset; without it the board's own.
+    config : NetworkConfig, optional
+        What to build in place of a preset; ``preset`` is then only its name in the result.
     layers : tuple of int, optional
         Sizes in place of the preset's.
     lanes : int, optional
@@ -94,7 +95,7 @@ def build_board(
         If a tool fails or the folder cannot be written.
     """
     chosen = find_board(board)
-    cores = candidates(chosen, preset, layers=layers, lanes=lanes, clock_mhz=clock_mhz, baud=baud)
+    cores = candidates(chosen, preset, layers=layers, lanes=lanes, clock_mhz=clock_mhz, baud=baud, config=config)
     core = next(cores)
     environment, own = find_tools(chosen)
     used = versions(chosen, own)

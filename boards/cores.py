@@ -13,6 +13,8 @@ from .board import Board
 from .fit import check_fit, lanes_that_fit
 from .pll import PllSettings, clock_for
 
+#: Bits per second; the host's default too, see host/transport.py.
+DEFAULT_BAUD = 1_000_000
 #: Without a preset of its own a board is built with this one.
 DEFAULT_PRESET = "vowels"
 
@@ -45,12 +47,14 @@ def candidates(
     layers: tuple[int, ...] | None = None,
     lanes: int | None = None,
     clock_mhz: float | None = None,
-    baud: int,
+    baud: int = DEFAULT_BAUD,
+    config: NetworkConfig | None = None,
 ) -> Iterator[Core]:
     """Cores to try, the largest first.
 
     Without ``lanes`` that is the preset's number of lanes, or as many as fit the chip, and then halves of it, should
-    the larger ones miss the clock. With ``lanes`` it is one.
+    the larger ones miss the clock. With ``lanes`` it is one. With ``config`` that is what is built, and ``preset`` only
+    a name for it.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def candidates(
         baud rate that the clock cannot make.
     """
     name = preset or default_preset(board.name)
-    config = preset_of(name)
+    config = config or preset_of(name)
     if layers is not None:
         config = config.with_(layers=layers, frame_bytes=_frame(config, layers))
     if lanes is not None:

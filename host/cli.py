@@ -16,6 +16,7 @@ from .cli_build import build_command, program_command
 from .cli_devices import devices_command
 from .cli_nir import app as nir_app
 from .cli_pictures import report_command, watch_command
+from .cli_sweep import sweep_command
 from .display import Bar, numbers, table
 from .errors import OneLineErrors, RunFailed
 from .files import check_file, write_json
@@ -27,6 +28,9 @@ from .options import (
     JsonOption,
     PresetOption,
     QuietOption,
+    SweepOption,
+    TrialOption,
+    chosen_trial,
     console,
     optional,
     set_quiet,
@@ -69,7 +73,9 @@ def solsa(
 
 @app.command("learn")
 def learn_command(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")],
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")
+    ] = None,
     device: DeviceOption = "golden",
     preset: PresetOption = None,
     epochs: Annotated[
@@ -93,6 +99,8 @@ def learn_command(
     check_golden: Annotated[
         bool, typer.Option("--check-golden", help="Train the golden model as well, in a second process, and compare.")
     ] = False,
+    from_sweep: SweepOption = None,
+    trial: TrialOption = None,
     baud: BaudOption = DEFAULT_BAUD,
     scrub: Annotated[
         bool, typer.Option("--scrub", help="Check readouts and memory against golden on the way; undo flipped bits.")
@@ -114,12 +122,20 @@ def learn_command(
     With --out an interrupt, a lost device or a killed run loses nothing but the
     time since the last checkpoint: --resume DIR ends with the same bits.
 
+    With --from-sweep network, recipe and seed are those of a trial of solsa
+    sweep, and so is the data set unless one is named.
+
     Example: solsa learn JapaneseVowels --device sim --out runs/a
     """
+    chosen = chosen_trial(from_sweep, trial, preset=preset, resume=resume)
+    if dataset is None:
+        if chosen is None:
+            raise ConfigError("DATASET is missing, a known name or a file")
+        dataset = optional("solsa.host.sweep_choice", "chosen_dataset", "sweep")(chosen[0])
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
-                     faults=faults, live=live, scrub=scrub),
+                     faults=faults, live=live, scrub=scrub, chosen=chosen),
         console(),
     )  # fmt: skip
 
@@ -208,6 +224,7 @@ app.command("report")(report_command)
 app.command("watch")(watch_command)
 app.add_typer(bench, name="bench")
 app.add_typer(nir_app, name="nir")
+app.command("sweep")(sweep_command)
 
 
 @app.command("info")

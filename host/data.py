@@ -186,7 +186,7 @@ def _assemble(name: str, train: Split, test: Split | None, notes: tuple[str, ...
         raise DataError(f"{train.where}: only one class ({class_names[0]}); allowed are 2 or more")
     train_labels = _to_indices(train, class_names)
     if test is None:
-        held_out = _stratified_test(train_labels, class_names, train.where)
+        held_out = hold_out(train_labels, class_names, train.where)
         notes += (f"no test split in {train.where}: {TEST_PART:.0%} of each class held out here, seed {SPLIT_SEED}",)
         test_samples = [sample for sample, out in zip(train.samples, held_out, strict=True) if out]
         train_samples = [sample for sample, out in zip(train.samples, held_out, strict=True) if not out]
@@ -225,13 +225,16 @@ def _to_indices(split: Split, class_names: tuple[str, ...]) -> LabelArray:
     return np.array([index[label] for label in split.labels], dtype=np.int64)
 
 
-def _stratified_test(labels: LabelArray, class_names: tuple[str, ...], where: str) -> NDArray[np.bool_]:
-    """Choose the samples to hold out: a fixed part of every class, at least one."""
-    rng = np.random.default_rng(SPLIT_SEED)
+def hold_out(
+    labels: LabelArray, class_names: tuple[str, ...], where: str, share: float = TEST_PART, seed: int = SPLIT_SEED
+) -> NDArray[np.bool_]:
+    """Choose the samples to hold out: a fixed part of every class, at least one and not all."""
+    rng = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for k, class_name in enumerate(class_names):
         members = np.flatnonzero(labels == k)
         if len(members) < 2:
             raise DataError(f"{where}: class {class_name} has 1 sample; to hold out a test split, 2 or more are needed")
-        chosen[rng.permutation(members)[: max(1, round(TEST_PART * len(members)))]] = True
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        chosen[rng.permutation(members)[:count]] = True
     return chosen

@@ -56,6 +56,23 @@ def config_for(layers: tuple[int, ...], steps: int = 0, **changes: Any) -> Netwo
     return base.with_(**{"layers": layers, "frame_bytes": frame, "max_steps": table} | changes)
 
 
+def fitted(base: NetworkConfig, dataset: Dataset, hidden: tuple[int, ...]) -> NetworkConfig:
+    """Configuration with hidden layers of these sizes, and channels, classes, frames and steps as data needs them.
+
+    Raises
+    ------
+    ConfigError
+        If no network can be built so.
+    """
+    layers = (dataset.n_channels, *hidden, dataset.n_classes)
+    steps = max(len(sample) for sample in dataset.train)
+    return base.with_(
+        layers=layers,
+        frame_bytes=_power(max(base.frame_bytes, layers[0] + 11, 8 * layers[-1] + 7)),
+        max_steps=min(_LARGEST_TABLE, _power(max(base.max_steps, steps))),
+    )
+
+
 def check_sizes(config: NetworkConfig, dataset: Dataset, name: str) -> None:
     """Raise ConfigError unless a configuration has the channels and classes of a data set."""
     if (config.inputs, config.outputs) != (dataset.n_channels, dataset.n_classes):

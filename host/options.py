@@ -46,6 +46,10 @@ QuietOption = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=set_quiet, expose_value=False),
 ]
+SweepOption = Annotated[
+    Path | None, typer.Option("--from-sweep", metavar="STUDY", help="Take a trial of a sweep; needs --trial.")
+]
+TrialOption = Annotated[int | None, typer.Option("--trial", metavar="N", min=0, help="Number of that trial.")]
 BaudOption = Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second of the serial port.")]
 
 
@@ -60,3 +64,21 @@ def optional(module: str, name: str, extra: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise ConfigError(f"this needs {error.name}: pip install 'solsa[{extra}]'") from None
+
+
+def chosen_trial(study: Path | None, trial: int | None, **others: object) -> tuple[Path, int] | None:
+    """Study and trial that a command is to use, None for neither.
+
+    Raises
+    ------
+    ConfigError
+        For one without the other, or together with an option (given by its name) that it stands in place of.
+    """
+    if study is None and trial is None:
+        return None
+    if study is None or trial is None:
+        raise ConfigError("--from-sweep STUDY and --trial N go together")
+    for name, value in others.items():
+        if value is not None:
+            raise ConfigError(f"--{name} and --from-sweep exclude each other: the trial says it")
+    return study, trial

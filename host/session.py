@@ -21,10 +21,11 @@ from .display import Bar, LearnDisplay, accuracy_table, table
 from .errors import RunFailed, RunInterrupted
 from .faulty import Faults
 from .files import check_file, make_folder, write_json
-from .geometry import network_for, sizes
+from .geometry import check_sizes, network_for, sizes
 from .golden_run import GoldenRun
 from .live import LivePage
 from .network import Network, NetworkError
+from .options import optional
 from .probe import Probe
 from .progress import PROGRESS_FILE, Recorder
 from .recipe import recipe_for
@@ -56,6 +57,8 @@ class LearnOptions:
     #: Show a page of the run on this machine while it goes on.
     live: bool = False
     scrub: bool = False
+    #: Study and number of the trial whose network and recipe are taken.
+    chosen: tuple[Path, int] | None = None
     #: Resumed from a folder: a run whose epochs are all done is finished.
     finish: bool = False
 
@@ -159,11 +162,21 @@ def run_eval(file: Path, data: str, device_name: str, baud: int, json: Path | No
 
 # -- what to train ----------------------------------------------------------------------------------------------------
 def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
+    if options.chosen is not None:
+        return _from_sweep(options, options.chosen, dataset)
     config, name = network_for(dataset, options.preset)
     recipe = recipe_for(dataset.name, config)
     if options.epochs is not None:
         recipe = recipe.with_(epochs=options.epochs)
     return start_network(config, name, recipe, dataset, options.seed or 0)
+
+
+def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:
+    """Untrained network of a trial; it is trained on all training samples, those of validation included."""
+    plan = optional("solsa.host.sweep_choice", "chosen_plan", "sweep")(*chosen)
+    check_sizes(plan.config, dataset, f"trial {chosen[1]} of {chosen[0]}")
+    recipe = plan.recipe if options.epochs is None else plan.recipe.with_(epochs=options.epochs)
+    return start_network(plan.config, plan.name, recipe, dataset, plan.seed if options.seed is None else options.seed)
 
 
 def _resumed(options: LearnOptions, dataset: Dataset, console: Console) -> tuple[LearnOptions, Network]:
