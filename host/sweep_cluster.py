@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import dask
 from distributed import Client, Future, LocalCluster
+from distributed.comm import get_address_host_port
 from distributed.scheduler import KilledWorker
 
 from solsa.contract import ConfigError
@@ -25,7 +26,7 @@ from .sweep_jobs import disagreement, worker_versions
 from .train import versions
 
 #: Seconds that a scheduler, and then its first worker, is waited for.
-PATIENCE = 15
+PATIENCE = 10
 #: Jobs that stand ready for each thread of the workers, so that none waits for the client.
 READY = 2
 
@@ -52,8 +53,9 @@ class Workers:
         self._futures: dict[str, Future] = {}
         self._run = uuid.uuid4().hex[:8]  # the jobs of a client that was killed may still be on the workers
         with ExitStack() as stack:
-            for name in ("distributed", "tornado", "asyncio"):
-                _silence(name, stack)
+            _silence(stack)
+            if scheduler is not None:
+                _check_address(scheduler)
             stack.enter_context(dask.config.set({
                 "distributed.worker.daemon": True,
                 "distributed.admin.large-graph-warning-threshold": "1GB",  # a data set travels with its job
@@ -146,8 +148,18 @@ class Workers:
                 raise ConfigError(f"{where}: worker {address} {other}")
 
 
-def _silence(name: str, stack: ExitStack) -> None:
+def _check_address(address: str) -> None:
+    """Raise ConfigError for an address that cannot be one; a client would take half a minute to give up on it."""
+    try:
+        get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise ConfigError(f"scheduler {address}: not an address such as tcp://host:8786 ({error})") from None
+
+
+def _silence(stack: ExitStack) -> None:
     """No log lines between ours: what matters of them is told by an exception."""
-    logger = logging.getLogger(name)
-    stack.callback(logger.setLevel, logger.level)
-    logger.setLevel(logging.CRITICAL)
+    for name in ("asyncio", "distributed", "tornado", *logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("asyncio", "distributed", "tornado"):
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)

@@ -108,6 +108,7 @@ class Study:
     def __init__(self, path: Path, space: Space, sampler: str, seed: int, data: str) -> None:
         self.path, self.space, self.sampler, self.seed = path, space, sampler, seed
         self.trials: list[Trial] = []
+        self._new = not path.exists()
         self._lock = _Lock(path)
         self._goals = objectives(space)
         self._grid = _points(space) if sampler == "grid" else None
@@ -135,6 +136,8 @@ class Study:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._study._storage.remove_session()
+        if self._new and not self.trials:  # nothing was run: leave nothing
+            self.path.unlink(missing_ok=True)
         self._lock.release()
 
     @property
@@ -159,7 +162,7 @@ class Study:
             model = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=draw))
             return self._ask(model)
         with _quiet():
-            tpe = optuna.samplers.TPESampler(seed=draw, constant_liar=True)
+            tpe = optuna.samplers.TPESampler(seed=draw, n_startup_trials=BATCH, constant_liar=True)
         model = optuna.create_study(sampler=tpe, directions=self._study.directions)
         first = number // BATCH * BATCH
         model.add_trials([self._frozen(trial, done=trial.number < first) for trial in self.trials])
