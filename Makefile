@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS := rtl,sim,boards,data,test,dev
+EXTRAS := rtl,sim,boards,data,sweep,test,dev
 
 # Two workers by default: the compiled and synthesised tests need about 1 GB each.
 JOBS   ?= 2
@@ -21,7 +21,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
-.PHONY: docs-generated
+.PHONY: docs-generated bench-sweep sweep-page
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -103,6 +103,14 @@ MINUTES ?= 10
 soak: $(STAMP) ## learn on the simulated device over a line that lies for MINUTES (10), compare with golden
 	$(BIN)/python -m tests.reliability.soak --minutes $(MINUTES) --json docs/results/reliability-soak.json
 	$(BIN)/python docs/generate.py
+
+bench-sweep: $(STAMP) ## 100 trials on one and two local processes and on a Dask cluster (15 minutes); docs/results/sweep-*.json
+	$(BIN)/python docs/sweeps/bench.py
+
+sweep-page: $(STAMP) ## Pareto front of JapaneseVowels on icebreaker and ulx3s_85f (minutes); docs/results/sweep-boards
+	@mkdir -p runs
+	$(BIN)/solsa sweep docs/sweeps/boards.toml --study runs/sweep-boards.db --trials 40 --seed 0 \
+	  --out docs/results/sweep-boards --json docs/results/sweep-boards.json
 
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards
 	@mkdir -p docs/results/boards

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from .files import check_file, make_folder, write_json
-from .options import JsonOption, optional
+from .options import JsonOption, QuietOption, console, optional
 
 
 def sweep_command(
@@ -30,6 +29,7 @@ def sweep_command(
         Path | None, typer.Option(metavar="DIR", help="Write the Pareto front here: pareto.html and pareto.png.")
     ] = None,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Try networks, widths, rates and lanes, and show the Pareto front.
 
@@ -45,14 +45,14 @@ def sweep_command(
     check_file(json, "--json")
     check_file(study, "--study")
     make_folder(out, "--out")
-    console = Console(highlight=False, soft_wrap=False)
+    terminal = console()
     load = optional("solsa.host.sweep_space", "load_space", "sweep")
     chosen = load(space)
     options = optional("solsa.host.sweep_run", "SweepOptions", "sweep")(
         space=chosen, study=study, trials=trials, workers=workers, scheduler=scheduler, sampler=sampler, seed=seed
     )
-    result = optional("solsa.host.sweep_run", "run_sweep", "sweep")(options, console)
-    optional("solsa.host.sweep_report", "show", "sweep")(result, console)
+    result = optional("solsa.host.sweep_run", "run_sweep", "sweep")(options, terminal)
+    optional("solsa.host.sweep_report", "show", "sweep")(result, terminal)
     if out:
         optional("solsa.host.sweep_report", "write_page", "sweep")(result, out)
     if json:

@@ -46,7 +46,10 @@ def test_a_space_is_read(space: Path) -> None:
         ("dataset = 'x'", "space is missing or empty"),
         ("dataset = 'x'\nlane = 3", "unknown key lane"),
         ("dataset = 'x'\n[space]\nlane = [1]", "unknown key space.lane, did you mean lanes?"),
-        ("dataset = 'x'\n[space]\nformats.wait = ['16.13']", "unknown key space.formats.wait, did you mean formats.weig"),
+        (
+            "dataset = 'x'\n[space]\nformats.wait = ['16.13']",
+            "unknown key space.formats.wait, did you mean formats",
+        ),
         ("dataset = 'x'\n[space]\nlanes = []", "space.lanes: empty list"),
         ("dataset = 'x'\n[space]\nlanes = [2, 2]", "space.lanes: a value occurs twice"),
         ("dataset = 'x'\n[space]\nlanes = ['a']", "space.lanes: 'a', a whole number is needed"),
@@ -232,9 +235,7 @@ def test_a_study_is_locked_and_belongs_to_one_sweep(tmp_path: Path, space: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.db", "toy.npz", "toy.toml"]
 
 
-def test_a_locked_or_foreign_database_is_one_line(
-    tmp_path: Path, space: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_or_foreign_database_is_one_line(tmp_path: Path, space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("solsa.host.sweep_study._PATIENCE", 0.2)
     (tmp_path / "no.db").write_text("this is no database, though it is long enough to be looked at " * 4)
     assert bad("sweep", space, "--study", tmp_path / "no.db").endswith("no.db: not a study of solsa")
@@ -292,7 +293,7 @@ def test_a_sweep_leaves_page_picture_and_numbers(swept: Path) -> None:
     assert {row["failed"].split(": ")[1] for row in failed} == {"current and membrane must have the same fraction bits"}
     text = (swept / "out" / "pareto.html").read_text()
     assert "data:image/png;base64," in text
-    assert "src=\"http" not in text
+    assert 'src="http' not in text
     for number in result["front"]:
         assert f'<td class="n">{number}</td>' in text
     assert "current and membrane must have the same fraction bits" in text

@@ -1,4 +1,4 @@
-"""A sweep on a Dask cluster of two worker processes: the results of local ones, and nothing lost when things are killed.
+"""A sweep on a Dask cluster of two worker processes: the results of local ones, and nothing lost when some are killed.
 
 The processes are started as Dask's documentation says; the scheduler is a plain one that knows nothing of sweeps.
 """
@@ -129,9 +129,7 @@ def test_a_lost_scheduler_is_one_line_and_the_study_goes_on(tmp_path: Path, clus
     cluster.processes[0].kill()
     _, errors = client.communicate(timeout=LIMIT)
     assert client.returncode == 1
-    assert errors.splitlines() == [
-        f"solsa: error: scheduler {cluster.address}: lost; the same command goes on"
-    ]
+    assert errors.splitlines() == [f"solsa: error: scheduler {cluster.address}: lost; the same command goes on"]
     kept = finished(study)
     again = subprocess.run(there, capture_output=True, text=True, timeout=LIMIT)
     assert again.returncode == 2
