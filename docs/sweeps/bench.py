@@ -22,11 +22,11 @@ TRIALS, SEED = 100, 0
 
 
 def sweep(name: str, folder: Path, *more: str) -> dict[str, Any]:
-    """One sweep in a fresh study, or its result as written by an earlier call."""
+    """Result of one sweep in a fresh study."""
     file, load = RESULTS / f"sweep-{name}.json", os.getloadavg()[0]
     space = str(ROOT / "docs" / "sweeps" / "vowels.toml")
-    command = [str(BIN / "solsa"), "sweep", space, "--study",
-               str(folder / f"{name}.db"), "--trials", str(TRIALS), "--seed", str(SEED), "--json", str(file), *more]  # fmt: skip
+    what = ["--study", str(folder / f"{name}.db"), "--trials", str(TRIALS), "--seed", str(SEED), "--json", str(file)]
+    command = [str(BIN / "solsa"), "sweep", space, *what, *more]
     subprocess.run(command, check=True)
     found: dict[str, Any] = json.loads(file.read_text())
     return {**found, "load_before": load}
