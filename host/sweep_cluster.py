@@ -10,6 +10,7 @@ import logging
 import queue
 import uuid
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -63,7 +64,7 @@ class Workers:
             address: Any = scheduler
             if scheduler is None:
                 address = stack.enter_context(
-                    LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None,
+                    LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
                                  silence_logs=logging.CRITICAL, memory_limit=0)
                 )  # fmt: skip
             try:
@@ -83,7 +84,10 @@ class Workers:
     @property
     def threads(self) -> int:
         """Jobs that the workers run at a time now."""
-        return sum(self._client.nthreads().values())
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, RuntimeError, CancelledError):
+            raise self._lost() from None
 
     @property
     def waiting(self) -> int:
@@ -117,7 +121,10 @@ class Workers:
             return None
         del self._futures[key]
         if future.status == "finished":
-            found: dict[str, Any] = future.result()
+            try:
+                found: dict[str, Any] = future.result()
+            except (OSError, RuntimeError, CancelledError):  # the scheduler went while the result was on its way
+                raise self._lost() from None
             future.release()
             return key, found
         if future.status == "error":
