@@ -6,7 +6,6 @@ The processes are started as Dask's documentation says; the scheduler is a plain
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import pytest
 from sweep_tools import SPACE, toy_space
 
@@ -148,27 +146,3 @@ def test_a_lost_scheduler_is_one_line_and_the_study_goes_on(tmp_path: Path, clus
 def test_a_scheduler_that_cannot_be_one(address: str, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         Workers(1, address)
-
-
-def _die(client: dict[str, str]) -> dict[str, Any]:
-    os._exit(1)
-
-
-def _answer(client: dict[str, str]) -> dict[str, Any]:
-    return {"pid": os.getpid()}
-
-
-def test_a_job_that_kills_its_worker_fails_alone() -> None:
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), Workers(1) as workers:
-        workers.submit("bad", _die)
-        assert _next(workers) == ("bad", {"failed": "1 workers died of it"})
-        workers.submit("good", _answer)
-        key, found = _next(workers)
-        assert key == "good"
-        assert found["pid"] != os.getpid()
-
-
-def _next(workers: Workers) -> tuple[str, dict[str, Any]]:
-    found = workers.next(LIMIT)
-    assert found is not None
-    return found
