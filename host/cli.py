@@ -13,6 +13,7 @@ from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_b
 from .checkpoint import EVERY, KEEP
 from .cli_bench import bench
 from .cli_build import build_command, program_command
+from .cli_data import app as data_app
 from .cli_devices import devices_command
 from .cli_nir import app as nir_app
 from .cli_pictures import report_command, watch_command
@@ -225,6 +226,7 @@ app.command("watch")(watch_command)
 app.add_typer(bench, name="bench")
 app.add_typer(nir_app, name="nir")
 app.command("sweep")(sweep_command)
+app.add_typer(data_app, name="data")
 
 
 @app.command("info")

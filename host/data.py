@@ -1,4 +1,4 @@
-"""Data sets: labelled time series by name, or from a ``.ts``, ``.npz`` or ``.csv`` file or a folder.
+"""Data sets: labelled time series by name, or from a ``.ts``, ``.npz``, ``.csv`` or HDF5 file or a folder.
 
 :func:`load_dataset` is the only way in; what it returns has been checked, so nothing behind it needs to look again.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solsa.host.data_files import DataError, FloatArray, Split, read_csv, read_npz, read_ts
+from solsa.host.events import BINS, Events, binned, is_event_csv, read_event_csv, read_event_npz, read_hdf5
 
 __all__ = ["KNOWN", "DataError", "Dataset", "FloatArray", "load_dataset"]
 
@@ -29,7 +30,8 @@ TEST_PART = 0.25
 SPLIT_SEED = 0
 
 _TEXT_READERS: dict[str, Callable[[Path], Split]] = {".ts": read_ts, ".csv": read_csv}
-_SUFFIXES = (*_TEXT_READERS, ".npz")
+_HDF5 = (".h5", ".hdf5")
+_SUFFIXES = (*_TEXT_READERS, ".npz", *_HDF5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class Dataset:
         return max(len(sample) for sample in (*self.train, *self.test))
 
 
-def load_dataset(name_or_path: str) -> Dataset:
+def load_dataset(name_or_path: str, bins: int = BINS) -> Dataset:
     """Load and check a data set.
 
     Parameters
@@ -82,7 +84,10 @@ def load_dataset(name_or_path: str) -> Dataset:
     name_or_path
         A known name (:data:`KNOWN`); a ``.ts`` or ``.csv`` file (``NAME_TRAIN.ts`` takes ``NAME_TEST.ts`` beside it as
         its test split; a lone file is split 75/25 per class with a fixed seed, and `Dataset.notes` says so); an
-        ``.npz`` file; a folder with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. See :mod:`solsa.host.data_files`.
+        ``.npz`` file; an HDF5 file of events (``.h5``); a folder with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``.
+        See :mod:`solsa.host.data_files`.
+    bins
+        Steps of the longest recording of event lists (:mod:`solsa.host.events`).
 
     Raises
     ------
@@ -104,13 +109,24 @@ def load_dataset(name_or_path: str) -> Dataset:
         path = _train_file(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
+        events = read_event_npz(path)
+        if events:
+            return _binned(path.stem, events, bins)
         train, test, notes = read_npz(path)
         return _assemble(path.stem, train, test, notes)
-    if suffix not in _TEXT_READERS:
+    if suffix not in _SUFFIXES:
         raise DataError(f"{path}: ending {suffix or 'none'!r} is not known; allowed are {', '.join(_SUFFIXES)}")
     name, train_path, test_path = _pair(path)
+    if suffix in _HDF5 or (suffix == ".csv" and is_event_csv(path)):
+        load = read_hdf5 if suffix in _HDF5 else read_event_csv
+        return _binned(name, [load(p) for p in (train_path, test_path) if p], bins)
     read = _TEXT_READERS[suffix]
     return _assemble(name, read(train_path), read(test_path) if test_path else None)
+
+
+def _binned(name: str, parts: list[Events], bins: int) -> Dataset:
+    train, *test = binned(parts, bins)
+    return _assemble(name, train, test[0] if test else None, (f"events counted in {bins} bins of one width",))
 
 
 def _bundled_folder(name: str) -> Path:
@@ -169,12 +185,12 @@ def _train_file(folder: Path) -> Path:
 
 def _pair(path: Path) -> tuple[str, Path, Path | None]:
     """Name, training file and, when there is one beside it, test file."""
-    for mine, other in (("_TRAIN", "_TEST"), ("_TEST", "_TRAIN")):
+    for mine, other in (("_TRAIN", "_TEST"), ("_TEST", "_TRAIN"), ("_train", "_test"), ("_test", "_train")):
         if path.stem.endswith(mine):
             name = path.stem.removesuffix(mine)
             twin = path.with_name(f"{name}{other}{path.suffix}")
             if twin.is_file():
-                return (name, path, twin) if mine == "_TRAIN" else (name, twin, path)
+                return (name, path, twin) if mine.upper() == "_TRAIN" else (name, twin, path)
     return path.stem, path, None
 
 

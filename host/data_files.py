@@ -117,13 +117,13 @@ def read_ts(path: Path) -> Split:
 
 def _check_ts_header(path: Path) -> None:
     """Refuse what aeon reads wrongly without an error: time stamps (it drops minus signs), data before ``@data``."""
-    for number, raw in enumerate(_read_text(path).splitlines(), start=1):
+    for number, raw in enumerate(read_text(path).splitlines(), start=1):
         line = raw.strip()
         key, *values = line.lower().split() or [""]
         if key == "@data":
             return
         if line and line[0] not in "@#":
-            raise DataError(f"{path}, line {number}: {_short(line)} stands before @data; only @ and # lines may")
+            raise DataError(f"{path}, line {number}: {short(line)} stands before @data; only @ and # lines may")
         if key == "@timestamps" and values[:1] == ["true"]:
             raise DataError(f"{path}, line {number}: time stamps are not supported; allowed is '@timeStamps false'")
         if key == "@classlabel" and values[:1] == ["false"]:
@@ -153,12 +153,12 @@ def read_npz(path: Path) -> tuple[Split, Split | None, tuple[str, ...]]:
     DataError
         Not an ``.npz`` file, object arrays (they would need pickle), missing arrays, wrong dimensions or types.
     """
-    with _open(path) as file, _open_npz(file, path) as archive:
+    with open_file(path) as file, open_npz(file, path) as archive:
         names = {role: [key for key in keys if key in archive.files] for role, keys in NPZ_KEYS.items()}
         for role, found in names.items():
             if len(found) > 1:
                 raise DataError(f"{path}: arrays {_listed(found)} mean the same; give only {role!r}")
-        arrays = {role: _load_array(archive, found[0], path) for role, found in names.items() if found}
+        arrays = {role: load_array(archive, found[0], path) for role, found in names.items() if found}
         unused = sorted(set(archive.files) - {key for found in names.values() for key in found})
     for role in ("X", "y"):
         if role not in arrays:
@@ -173,14 +173,16 @@ def read_npz(path: Path) -> tuple[Split, Split | None, tuple[str, ...]]:
     return train, test, (f"arrays not used: {', '.join(unused)}",) if unused else ()
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> IO[bytes]:
+    """File opened to be read; DataError if it cannot be."""
     try:
         return path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _open_npz(file: IO[bytes], path: Path) -> np.lib.npyio.NpzFile:
+def open_npz(file: IO[bytes], path: Path) -> np.lib.npyio.NpzFile:
+    """Archive of an open file; DataError if it is none."""
     try:
         archive = np.load(file, allow_pickle=False)  # given open: numpy leaks the handle of a bad archive it opened
     except _UNREADABLE as error:
@@ -190,7 +192,8 @@ def _open_npz(file: IO[bytes], path: Path) -> np.lib.npyio.NpzFile:
     return archive
 
 
-def _load_array(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
+def load_array(archive: np.lib.npyio.NpzFile, key: str, path: Path) -> AnyArray:
+    """Array of an archive; DataError if it cannot be read or holds objects."""
     try:
         array: AnyArray | bytes = archive[key]
     except _UNREADABLE as error:
@@ -238,7 +241,7 @@ def _npz_split(
         _refuse_nan_tail(samples, where_x, "lengths" + suffix)
     if classes:
         return Split(samples, [classes[label] for label in numbers], classes, where_x)
-    return Split(samples, [str(label) for label in numbers], _ascending(numbers), where_x)
+    return Split(samples, [str(label) for label in numbers], ascending(numbers), where_x)
 
 
 def _refuse_nan_tail(samples: list[FloatArray], where: str, key: str) -> None:
@@ -270,10 +273,10 @@ def read_csv(path: Path) -> Split:
     DataError
         Another header, missing cells, tokens that are no numbers, steps out of order, a label that changes.
     """
-    rows = csv.reader(_read_text(path).splitlines())
+    rows = csv.reader(read_text(path).splitlines())
     header = [cell.strip() for cell in next(rows, [])]
     if [cell.lower() for cell in header[:3]] != ["sample", "step", "label"] or len(header) < 4:
-        found = _short(",".join(header))
+        found = short(",".join(header))
         raise DataError(f"{path}: header {found}; allowed is 'sample,step,label,' and a name per channel")
     steps: dict[str, list[list[float]]] = {}
     labels: dict[str, int] = {}
@@ -283,7 +286,7 @@ def read_csv(path: Path) -> Split:
         where = f"{path}, line {rows.line_num}"
         if len(row) != len(header):
             raise DataError(f"{where}: {len(row)} cells, but the header has {len(header)}; every row needs all of them")
-        key, step, label = row[0].strip(), _integer(row[1], f"{where}, step"), _integer(row[2], f"{where}, label")
+        key, step, label = row[0].strip(), integer(row[1], f"{where}, step"), integer(row[2], f"{where}, label")
         where = f"{where}, sample {key}"
         sample = steps.setdefault(key, [])
         if step != len(sample):
@@ -294,19 +297,21 @@ def read_csv(path: Path) -> Split:
             raise DataError(f"{where}: label {label}, but {labels[key]} before; a sample has one label")
         for c, cell in enumerate(row[3:]):
             if not _is_number(cell):
-                raise DataError(f"{where}, channel {c} ({header[3 + c]}): {_short(cell)} is not a number")
+                raise DataError(f"{where}, channel {c} ({header[3 + c]}): {short(cell)} is not a number")
         sample.append([float(cell) for cell in row[3:]])
     samples = [np.array(sample, dtype=np.float64) for sample in steps.values()]
     numbers = list(labels.values())
-    return Split(samples, [str(label) for label in numbers], _ascending(numbers), str(path))
+    return Split(samples, [str(label) for label in numbers], ascending(numbers), str(path))
 
 
-def _ascending(numbers: list[int]) -> tuple[str, ...]:
+def ascending(numbers: list[int]) -> tuple[str, ...]:
+    """Distinct numbers as class names, in order."""
     return tuple(str(label) for label in sorted(set(numbers)))
 
 
-def _read_text(path: Path) -> str:
-    with _open(path) as file:
+def read_text(path: Path) -> str:
+    """Text of a UTF-8 file; DataError for another one."""
+    with open_file(path) as file:
         content = file.read()
     try:
         return content.decode("utf-8-sig")
@@ -314,11 +319,12 @@ def _read_text(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from None
 
 
-def _integer(text: str, where: str) -> int:
+def integer(text: str, where: str) -> int:
+    """Integer of a cell; DataError with ``where``."""
     try:
         return int(text)
     except ValueError:
-        raise DataError(f"{where}: {_short(text)} is not an integer") from None
+        raise DataError(f"{where}: {short(text)} is not an integer") from None
 
 
 def _is_number(token: str) -> bool:
@@ -329,7 +335,8 @@ def _is_number(token: str) -> bool:
     return True
 
 
-def _short(text: str, limit: int = 40) -> str:
+def short(text: str, limit: int = 40) -> str:
+    """Text for an error message, cut if it is long."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
 
 

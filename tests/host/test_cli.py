@@ -339,6 +339,7 @@ def test_info(tmp_path: Path) -> None:
         "bench learning",
         "nir import",
         "nir export",
+        "data show",
     ],
 )
 def test_help_has_an_example_and_fits_80_columns(command: str) -> None:

@@ -1,0 +1,196 @@
+"""Encoders: values over time as currents or spikes for the first layer.
+
+An encoder is fitted to the training samples (range or spread of every channel) and travels with the network file. What
+it puts out has float values in which a spike is 1.0.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .data import Dataset
+from .data_files import DataError, FloatArray
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the encoders of one name have in common."""
+
+    #: Options with their defaults; all are positive numbers of the type of the default.
+    options: Mapping[str, float]
+    #: Channels made of one.
+    channels: Callable[[Mapping[str, float]], int]
+    #: Whether the output is scaled like data afterwards (z-score), not taken as it is.
+    graded: bool
+    about: str
+
+
+#: Every encoder by its name.
+KINDS: dict[str, Kind] = {
+    "direct": Kind({"repeat": 1}, lambda _: 1, True, "values as currents, each held for `repeat` steps"),
+    "spikes": Kind({}, lambda _: 1, False, "1.0 where a value is above 0: events counted in bins"),
+    "delta": Kind({"threshold": 0.25}, lambda _: 2, False,
+                  "a spike up or down when a value has moved by `threshold` standard deviations"),
+    "rate": Kind({"repeat": 4, "seed": 1}, lambda _: 1, False,
+                 "`repeat` steps per value, each a spike with the value's place in its range as probability"),
+    "latency": Kind({"window": 8}, lambda _: 1, False,
+                    "one spike per value within `window` steps, the earlier the larger the value"),
+    "population": Kind({"neurons": 4}, lambda options: int(options["neurons"]), False,
+                       "`neurons` graded signals per channel, bell curves over its range"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """An encoder with its options and, once fitted, what it knows of the channels.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    options : dict
+        Its options, all of them.
+    low, high, std : float array [channels]
+        Range and standard deviation of the training samples; empty until fitted.
+    """
+
+    kind: str
+    options: dict[str, float]
+    low: FloatArray = field(default_factory=lambda: np.zeros(0))
+    high: FloatArray = field(default_factory=lambda: np.zeros(0))
+    std: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``NAME`` or ``NAME:option=value,option=value``; DataError for anything else."""
+        kind, _, rest = text.partition(":")
+        if kind not in KINDS:
+            raise DataError(f"encoder {kind!r} is not known, allowed: {', '.join(KINDS)}")
+        options: dict[str, float] = dict(KINDS[kind].options)
+        for part in filter(None, rest.split(",")):
+            key, _, value = part.partition("=")
+            if key not in options:
+                allowed = ", ".join(options) or "none"
+                raise DataError(f"encoder {kind}: option {key!r} is not known, allowed: {allowed}")
+            try:
+                number = type(KINDS[kind].options[key])(value)
+            except ValueError:
+                number = 0
+            if not 0 < number <= 1000:
+                what = "integers" if isinstance(KINDS[kind].options[key], int) else "numbers"
+                raise DataError(f"encoder {kind}: {key} {value!r}, allowed are {what} above 0 up to 1000")
+            options[key] = number
+        return cls(kind, options)
+
+    def __str__(self) -> str:
+        options = ",".join(f"{key}={value:g}" for key, value in self.options.items())
+        return f"{self.kind}:{options}" if options else self.kind
+
+    @property
+    def graded(self) -> bool:
+        """Whether its output is scaled like data."""
+        return KINDS[self.kind].graded
+
+    @property
+    def channels(self) -> int:
+        """Channels of the data; 0 until fitted."""
+        return len(self.low)
+
+    def outputs(self, channels: int) -> int:
+        """Channels that it makes of so many."""
+        return channels * KINDS[self.kind].channels(self.options)
+
+    def fit(self, train: Sequence[FloatArray]) -> Self:
+        """Take range and spread of every channel from the training samples."""
+        values = np.concatenate(train)
+        return replace(self, low=values.min(axis=0), high=values.max(axis=0), std=values.std(axis=0))
+
+    def transform(self, sample: FloatArray) -> FloatArray:
+        """Encode a sample [T, channels] to [steps, outputs]; DataError for another number of channels."""
+        if sample.ndim != 2 or sample.shape[1] != self.channels:
+            raise DataError(f"encoder {self.kind}: shape {sample.shape}, fitted on {self.channels} channels")
+        encoded: FloatArray = getattr(self, f"_{self.kind}")(sample)
+        return encoded
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """Data set with all samples encoded."""
+        return replace(
+            dataset,
+            train=[self.transform(sample) for sample in dataset.train],
+            test=[self.transform(sample) for sample in dataset.test],
+            notes=(*dataset.notes, f"encoder {self}"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        arrays = {key: getattr(self, key).tolist() for key in ("low", "high", "std")}
+        return {"kind": self.kind, "options": dict(self.options), **arrays}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`; DataError for what it cannot be."""
+        try:
+            options = ",".join(f"{key}={value}" for key, value in plain["options"].items())
+            made = cls.parse(f"{plain['kind']}:{options}")
+            low, high, std = (np.array(plain[key], dtype=np.float64) for key in ("low", "high", "std"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"encoder: cannot be read ({error})") from None
+        if low.ndim != 1 or not low.shape == high.shape == std.shape:
+            raise DataError("encoder: ranges of different channels")
+        return replace(made, low=low, high=high, std=std)
+
+    # -- one per kind -------------------------------------------------------------------------------------------------
+    def _place(self, sample: FloatArray) -> FloatArray:
+        """Place of every value in the range of its channel, 0 to 1; 0.5 in a channel that is constant."""
+        width = self.high - self.low
+        with np.errstate(over="ignore"):
+            place = np.clip((sample - self.low) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+        return np.where(width > 0, place, 0.5)
+
+    def _direct(self, sample: FloatArray) -> FloatArray:
+        return np.repeat(sample, int(self.options["repeat"]), axis=0)
+
+    def _spikes(self, sample: FloatArray) -> FloatArray:
+        return (sample > 0).astype(np.float64)
+
+    def _delta(self, sample: FloatArray) -> FloatArray:
+        """Channels going up, then channels going down; the reference follows by a threshold per spike."""
+        threshold = np.where(self.std > 0, self.std * self.options["threshold"], np.inf)
+        reference, found = sample[0].copy(), np.zeros((len(sample), 2 * sample.shape[1]))
+        for t, row in enumerate(sample):
+            up, down = row - reference >= threshold, reference - row >= threshold
+            reference = reference + np.where(up, threshold, 0.0) - np.where(down, threshold, 0.0)
+            found[t] = np.concatenate([up, down])
+        return found
+
+    def _rate(self, sample: FloatArray) -> FloatArray:
+        """Random, but the same for the same sample: the generator starts from the sample's values."""
+        seed = [int(self.options["seed"]), zlib.crc32(np.ascontiguousarray(sample).tobytes())]
+        place = np.repeat(self._place(sample), int(self.options["repeat"]), axis=0)
+        source = np.random.PCG64(np.random.SeedSequence(seed))
+        uniform = (source.random_raw(place.size) >> np.uint64(11)) * 2.0**-53
+        return (uniform.reshape(place.shape) < place).astype(np.float64)
+
+    def _latency(self, sample: FloatArray) -> FloatArray:
+        window = int(self.options["window"])
+        at = np.rint((1 - self._place(sample)) * (window - 1)).astype(np.int64)
+        found = (np.arange(window)[None, :, None] == at[:, None, :]).astype(np.float64)
+        return found.reshape(-1, sample.shape[1])
+
+    def _population(self, sample: FloatArray) -> FloatArray:
+        """Neurons of the first channel, then of the next; centres evenly spaced, neighbours meet at exp(-1/2)."""
+        neurons = int(self.options["neurons"])
+        centres = (np.arange(neurons) + 0.5) / neurons
+        distance = (self._place(sample)[:, :, None] - centres) * 2 * neurons
+        return np.exp(-0.5 * distance**2).reshape(len(sample), -1)
+
+
+def encoder_of(text: str | None) -> Encoder | None:
+    """Encoder of an option, or none for the default: values as currents, one step each."""
+    made = None if text is None else Encoder.parse(text)
+    return None if made is None or (made.kind == "direct" and made.options["repeat"] == 1) else made
