@@ -33,7 +33,8 @@ def _refusal(path: Path | str) -> str:
         ("basic-motion", "did you mean BasicMotions?"),
         (
             "zzz",
-            "unknown data set 'zzz'; allowed are JapaneseVowels, BasicMotions, digits, or a .ts, .csv, .npz, .h5, .hdf5 file or a folder",
+            "unknown data set 'zzz'; allowed are JapaneseVowels, BasicMotions, digits, or a .ts, .csv, .npz, .h5, "
+            ".hdf5 file or a folder",
         ),
         ("", "unknown data set ''; allowed are"),
         ("no/such/folder/x.ts", "no/such/folder/x.ts: no such file or folder; allowed are"),
