@@ -7,5 +7,7 @@ KEEP_COPIES = "setattr -set keep 1 w:copy_* %ci t:$dff %i"
 #: No word is used that was read while it was written (tests/integration/test_collisions.py): the content of such a read
 #: may be anything, and yosys need not add the logic that makes it the old word. Transparent ports are as they say.
 COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:TRANSPARENCY_MASK=1'0 %i"
+#: Arrays of Amaranth have names such as a[3], which abc9 takes for bit 3 of a; of different widths, yosys 0.70 dies.
+HIDE_INDICES = "rename -hide w:*[* x:* %d"
 
-SCRIPT = f"{KEEP_COPIES}\n{COLLISIONS}"
+SCRIPT = f"{KEEP_COPIES}\n{COLLISIONS}\n{HIDE_INDICES}"
