@@ -93,7 +93,7 @@ PLAN = (
           "learn, read back, noise, on Verilator and on Icarus; 4 to 64 clocks per bit, gaps, baud rates 2 % off; "
           "planted bugs fail", "`make pins`", "tests-pins.json", _tests),
     Claim("The tests notice bugs", "mutants of the RTL, each against the tests of its file; table in "
-          "`docs/mutation.md`", "`make mutation`", "mutation.json", _mutation, "Planted bugs"),
+          "[mutation.md](mutation.md)", "`make mutation`", "mutation.json", _mutation, "Planted bugs"),
     Claim("What random tests cannot exhaust is proved", "sby: frame decoder, stream rules, order, addresses, hazards, "
           "softmax divider, arbiter; each with a cover and with controls that must fail", "`make formal`",
           "formal.json", _formal, "Proofs"),

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from .data import Dataset, load_dataset
 from .display import numbers, table
@@ -15,7 +14,7 @@ from .encoders import KINDS, encoder_of
 from .errors import OneLineErrors
 from .events import BINS
 from .files import check_file, write_atomically, write_json
-from .options import JsonOption
+from .options import JsonOption, QuietOption, console
 
 app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, help="Look at data sets.")
 _MOST_CLASSES = 6
@@ -38,6 +37,7 @@ def show_command(
         int, typer.Option(metavar="N", min=1, help="Steps of the longest recording of event lists.")
     ] = BINS,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Print shape, classes and ranges of a data set, and draw it.
 
@@ -51,24 +51,24 @@ def show_command(
     if made is not None:
         dataset = made.fit(dataset.train).apply(dataset)
     content = describe(dataset)
-    console = Console(highlight=False, soft_wrap=False)
+    screen = console()
     steps = content["steps"]
-    table(console, [
+    table(screen, [
         ("data set", f"{dataset.name}: {content['train']} training, {content['test']} test samples"),
         ("samples", f"{dataset.n_channels} channels, {steps[0]} to {steps[1]} steps"),
         *(("encoder", f"{made}: {KINDS[made.kind].about}") for _ in [0] if made),
         *(("note", note) for note in dataset.notes),
     ])  # fmt: skip
-    numbers(console, ("class", "training", "test"), [(c["name"], c["train"], c["test"]) for c in content["classes"]])
+    numbers(screen, ("class", "training", "test"), [(c["name"], c["train"], c["test"]) for c in content["classes"]])
     shown = content["channels"][:_MOST_CHANNELS]
     for c in shown:
-        console.print(f"channel {c['channel']}: {c['low']:.4g} to {c['high']:.4g}, mean {c['mean']:.4g}, "
+        screen.print(f"channel {c['channel']}: {c['low']:.4g} to {c['high']:.4g}, mean {c['mean']:.4g}, "
                       f"standard deviation {c['std']:.4g}")  # fmt: skip
     if len(shown) < dataset.n_channels:
-        console.print(f"and {dataset.n_channels - len(shown)} more channels")
+        screen.print(f"and {dataset.n_channels - len(shown)} more channels")
     if out:
         draw(dataset, out)
-        console.print(f"saved: {out}")
+        screen.print(f"saved: {out}")
     if json:
         write_json(json, content)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from solsa.contract import Layout
 
@@ -15,7 +14,7 @@ from .files import check_file, write_json
 from .geometry import sizes
 from .network import Network
 from .nir_import import DT, import_nir
-from .options import JsonOption
+from .options import JsonOption, QuietOption, console
 
 app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, help="Import and export networks as NIR graphs.")
 
@@ -33,6 +32,7 @@ def import_command(
         bool, typer.Option("--approximate", help="Allow time constants to be changed to those of eight groups.")
     ] = False,
     json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn a NIR graph into a network file, and tell what was rounded.
 
@@ -41,15 +41,15 @@ def import_command(
     check_file(out, "--out")
     check_file(json, "--json")
     network, report = import_nir(graph, dt=dt, approximate=approximate, lanes=lanes)
-    console = Console(highlight=False, soft_wrap=False)
+    screen = console()
     c = network.config
-    console.print(f"{sizes(c)}, {c.groups} filter groups, {c.lanes} lanes, readout {c.readout.value}, "
+    screen.print(f"{sizes(c)}, {c.groups} filter groups, {c.lanes} lanes, readout {c.readout.value}, "
                   f"{sum(Layout(c).state_bits().values()):,} bits of state")  # fmt: skip
     for line in report.lines():
-        console.print(f"- {line}")
+        screen.print(f"- {line}")
     if out:
         network.save(out)
-        console.print(f"saved: {out}")
+        screen.print(f"saved: {out}")
     if json:
         write_json(json, report.to_dict())
 
@@ -59,6 +59,8 @@ def export_command(
     network: Annotated[Path, typer.Argument(metavar="NETWORK", help="Network file that learn wrote.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Write the graph here.")],
     dt: DtOption = DT,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn a network file into a NIR graph.
 
@@ -68,7 +70,10 @@ def export_command(
     Example: solsa nir export runs/a/network.npz --out a.nir
     """
     check_file(out, "--out")
+    check_file(json, "--json")
     if dt <= 0:
         raise typer.BadParameter(f"{dt}, allowed is a positive time", param_hint="--dt")
     Network.load(network).to_nir(out, dt=dt)
-    Console(highlight=False, soft_wrap=False).print(f"saved: {out}")
+    console().print(f"saved: {out}")
+    if json:
+        write_json(json, {"network": str(network), "graph": str(out), "dt": dt})
