@@ -1,4 +1,4 @@
-"""A small sweep, and the command line as a test calls it."""
+"""A small sweep."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from toy_data import toy_arrays
-from typer.testing import CliRunner, Result
-
-from solsa.host.cli import app
 
 SPACE = """dataset = "toy.npz"
 [space]
@@ -25,24 +22,3 @@ def toy_space(folder: Path, text: str = SPACE) -> Path:
     np.savez(folder / "toy.npz", **toy_arrays(n=40))
     (folder / "toy.toml").write_text(text)
     return folder / "toy.toml"
-
-
-def solsa(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in args], env={"COLUMNS": "80", "TERM": "dumb"})
-
-
-def good(*args: object) -> str:
-    result = solsa(*args)
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
-
-
-def bad(*args: object, status: int = 2) -> str:
-    """The line that a mistake is answered with."""
-    result = solsa(*args)
-    assert result.exit_code == status, result.output
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("solsa: error: ")
-    return lines[0].removeprefix("solsa: error: ")

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import bad, good, solsa
 from toy_data import toy_arrays
-from typer.testing import CliRunner, Result
 
 from solsa.contract import preset
 from solsa.host import session
-from solsa.host.cli import app
 from solsa.host.golden_device import GoldenDevice
 from solsa.host.network import Network
 from solsa.host.transport import DeviceError
@@ -25,27 +24,6 @@ from solsa.host.transport import DeviceError
 SOLSA = Path(sys.executable).with_name("solsa")
 FIELDS = ("dataset", "device", "preset", "seed", "epochs", "test_accuracy", "train_accuracy", "steps", "weight_sha256",
           "wall_seconds", "device_cycles", "config_hash")  # fmt: skip
-
-
-def solsa(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in args], env={"COLUMNS": "80", "TERM": "dumb"})
-
-
-def good(*args: object) -> str:
-    result = solsa(*args)
-    assert result.exit_code == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
-
-
-def bad(*args: object, status: int = 2) -> str:
-    """The line that a mistake is answered with."""
-    result = solsa(*args)
-    assert result.exit_code == status
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("solsa: error: ")
-    return lines[0].removeprefix("solsa: error: ")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from command_line import solsa
 from toy_data import toy_arrays
-from typer.testing import CliRunner, Result
 
 from solsa.host.cli import app
 
@@ -31,10 +31,6 @@ def leaves(group: Any, *prefix: str) -> Iterator[tuple[str, ...]]:
 
 
 COMMANDS = sorted(leaves(typer.main.get_command(app)))
-
-
-def solsa(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in args], env={"COLUMNS": "80", "TERM": "dumb"})
 
 
 def test_there_are_commands() -> None:

@@ -11,12 +11,11 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from command_line import solsa
 from toy_data import toy_arrays
-from typer.testing import CliRunner, Result
 
 from solsa.contract import ConfigError, Readout
 from solsa.golden.core import GoldenCore
-from solsa.host.cli import app
 from solsa.host.data import load_dataset
 from solsa.host.device import Device
 from solsa.host.live import LivePage
@@ -26,10 +25,6 @@ from solsa.host.plots_network import filter_constants, membrane_traces, schedule
 from solsa.host.probe import Probe, golden_record
 from solsa.host.progress import load_progress, record_of
 from solsa.host.train import quantise
-
-
-def solsa(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in args], env={"COLUMNS": "80", "TERM": "dumb"})
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweep_tools import SPACE, bad, good, toy_space
+from command_line import bad, good
+from sweep_tools import SPACE, toy_space
 
 from solsa.contract import ConfigError, preset
 from solsa.host.data import hold_out, load_dataset
