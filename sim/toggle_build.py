@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from amaranth.back import verilog
 from amaranth.hdl import Elaboratable
 
-from .build import CPP, _run, _verilator, cache_folder, sources_hash, version_of
+from .build import CPP, cached_library, find_verilator, making, run_tool, sources_hash, version_of
 
 #: What is not counted: names that yosys invents for parts of expressions and ports, fields of structures and elements
 #: of arrays that are counted whole, the contents of memories.
@@ -37,30 +34,23 @@ def build_covered(kind: str, make_design: Callable[[], Elaboratable], header: st
     """Path of the compiled library of a design with counters; ``kind`` and ``header`` as for ``build_library``."""
     text = only_named_signals(verilog.convert(make_design(), name="top", emit_src=False))
     parts = [sources_hash(), header, kind, text, version_of("verilator"), *_COVERAGE]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    target = cache_folder() / f"toggle-{kind}-{key}.so"
-    if target.exists():
-        os.utime(target)
+    target, found = cached_library(*parts, name=f"toggle-{kind}")
+    if found:
         return target
-    program, include = _verilator()
-    folder = target.with_suffix(f".{os.getpid()}.build")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    program, include = find_verilator()
+    with making(target) as folder:
         (folder / "top.v").write_text(text)
         (folder / "config.h").write_text(header)
         options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
-        _run([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options, *_COVERAGE], folder,
-             "translate the RTL with counters")  # fmt: skip
+        run_tool([program, "--cc", "top.v", "--top-module", "top", "--Mdir", ".", *options, *_COVERAGE], folder,
+                 "translate the RTL with counters")  # fmt: skip
         runtime = [include / f"verilated{part}.cpp" for part in ("", "_threads", "_cov")]
-        sources = [CPP / f"{kind}.cpp", CPP / "toggle.cpp", *sorted(folder.glob("Vtop*.cpp")), *runtime]
-        (folder / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in sources[:-3]))
+        sources = [CPP / f"{kind}.cpp", CPP / "toggle.cpp", *sorted(folder.glob("Vtop*.cpp"))]
+        (folder / "all.cpp").write_text("".join(f'#include "{part}"\n' for part in sources))
         flags = ["-DVM_COVERAGE=1", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_TIMING=0", f"-DTOGGLE_{kind.upper()}"]
         # -fno-gnu-unique: each library keeps counters of its own.
         # -O0: the counters dominate, and optimising them costs more than these short runs gain.
         flags += ["-O0", "-fno-gnu-unique", "-fPIC", "-shared", "-I.", f"-I{include}", f"-I{include / 'vltstd'}"]
-        _run(["g++", "-std=c++17", *flags, "all.cpp", *map(str, runtime), "-o", "out.so", "-pthread"], folder,
-             "compile the counters")  # fmt: skip
-        os.replace(folder / "out.so", target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        run_tool(["g++", "-std=c++17", *flags, "all.cpp", *map(str, runtime), "-o", "out.so", "-pthread"], folder,
+                 "compile the counters")  # fmt: skip
     return target

@@ -16,7 +16,7 @@ from amaranth.back import verilog
 from cocotb_tools.runner import Runner, VerilatorControlFile, get_runner
 
 from solsa.rtl.top import Device
-from solsa.sim.build import _verilator, cache_folder, sources_hash, version_of
+from solsa.sim.build import cache_folder, find_verilator, sources_hash, version_of
 from solsa.sim.planted import Bug, planted, variant
 
 from . import icarus
@@ -68,7 +68,7 @@ def _on_path(folder: Path | None) -> Iterator[None]:
 
 
 def _tools(simulator: str) -> Path | None:
-    return Path(_verilator()[0]).parent if simulator == "verilator" else icarus.find()
+    return Path(find_verilator()[0]).parent if simulator == "verilator" else icarus.find()
 
 
 def run(simulator: str, case: PinCase, folder: Path, *, bug: Bug | None = None, tests: tuple[str, ...] = ()) -> Outcome:
