@@ -164,10 +164,23 @@ class Network:
 
     @classmethod
     def untrained(
-        cls, config: NetworkConfig, preset: str, recipe: Recipe, names: tuple[str, ...], seed: int
+        cls,
+        config: NetworkConfig,
+        preset: str,
+        recipe: Recipe,
+        names: tuple[str, ...],
+        seed: int,
+        *,
+        schedule: tuple[int, ...] | None = None,
+        quantiser: Quantiser | None = None,
+        dataset: str = "",
+        data_sha256: str = "",
     ) -> Network:
-        """What :meth:`create` returns, of parts that have been checked."""
-        parameters = recipe.parameters(config, tuple(range(config.max_steps)))
+        """Network before its first sample, of parts that have been checked.
+
+        Without a data set every step is scheduled and the inputs are taken as they are.
+        """
+        parameters = recipe.parameters(config, tuple(range(config.max_steps)) if schedule is None else schedule)
         fmt = config.formats.input
         return cls(
             config=config,
@@ -178,10 +191,11 @@ class Network:
             constants=[list(row) for row in parameters.a],
             rng=parameters.rng,
             shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
-            quantiser=Quantiser(np.zeros(config.inputs), np.ones(config.inputs), fmt.frac, fmt.width),
-            dataset="",
+            quantiser=quantiser or Quantiser(np.zeros(config.inputs), np.ones(config.inputs), fmt.frac, fmt.width),
+            dataset=dataset,
             class_names=names,
             seed=seed,
+            data_sha256=data_sha256,
         )
 
     @classmethod

@@ -20,7 +20,7 @@ from .data import Dataset
 from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
-from .recipe import Recipe, initial_weights
+from .recipe import Recipe
 from .words import Ints
 
 if TYPE_CHECKING:
@@ -113,22 +113,16 @@ def quantise(dataset: Dataset, quantiser: Quantiser) -> tuple[Samples, Samples]:
 
 def start_network(config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int) -> Network:
     """Untrained network for a data set; input scale from its training samples only."""
-    schedule = recipe.schedule(config, [len(sample) for sample in dataset.train])
-    parameters = recipe.parameters(config, schedule)
     fmt = config.formats.input
-    return Network(
-        config=config,
-        preset=preset,
-        recipe=recipe,
-        parameters=parameters,
-        weights=initial_weights(config, recipe, seed),
-        constants=[list(row) for row in parameters.a],
-        rng=parameters.rng,
-        shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
+    return Network.untrained(
+        config,
+        preset,
+        recipe,
+        dataset.class_names,
+        seed,
+        schedule=recipe.schedule(config, [len(sample) for sample in dataset.train]),
         quantiser=Quantiser.fit(dataset.train, fmt.frac, fmt.width),
         dataset=dataset.name,
-        class_names=dataset.class_names,
-        seed=seed,
         data_sha256=fingerprint(dataset),
     )
 
