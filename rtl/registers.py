@@ -88,6 +88,17 @@ class RegisterFile(wiring.Component):
             }
         )
 
+    def counters(self, latched_high: Value) -> dict[int, Value]:
+        """Registers whose words stand in other units or count clocks, by address."""
+        return {
+            Register.CYCLES_LOW: self.cycles[:32],
+            Register.CYCLES_HIGH: latched_high,
+            Register.FRESH: self.fresh,
+            Register.STEP: self.step,
+            Register.UPDATES: self.updates,
+            Register.RNG: self.rng,
+        }
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
@@ -97,12 +108,7 @@ class RegisterFile(wiring.Component):
         m.d.sync += cycles.eq(cycles + 1)
 
         sources: dict[int, Value] = {
-            Register.CYCLES_LOW: cycles[:32],
-            Register.CYCLES_HIGH: latched_high,
-            Register.FRESH: self.fresh,
-            Register.STEP: self.step,
-            Register.UPDATES: self.updates,
-            Register.RNG: self.rng,
+            **self.counters(latched_high),
             Register.SURROGATE_SHIFT: self.surrogate_shift,
             Register.A_MIN: self.a_min,
             Register.A_MAX: self.a_max,

@@ -45,12 +45,7 @@ class SerialRegisters(RegisterFile):
         cycles, latched_high = self.cycles, Signal(self.CYCLE_BITS - 32)
         m.d.sync += cycles.eq(cycles + 1)
         special: dict[int, Value] = {
-            Register.CYCLES_LOW: cycles[:32],
-            Register.CYCLES_HIGH: latched_high,
-            Register.FRESH: self.fresh,
-            Register.STEP: self.step,
-            Register.UPDATES: self.updates,
-            Register.RNG: self.rng,
+            **self.counters(latched_high),
             **{address: self.a[index] for address, index in a_words.items()},
         }
         init = [0] * _DEPTH
