@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from solsa.contract import PRESETS, NetworkConfig
+from solsa.contract import PRESETS, ConfigError, NetworkConfig
 from solsa.contract.cycles import predicted_cycles
 from solsa.sim.build import version_of
 from solsa.sim.clocks import measure, row
@@ -48,27 +48,40 @@ def throughput(manifests: Path) -> list[dict[str, Any]]:
 
     Peak counts a synapse word per lane and clock. Sustained counts the words that a learning step of the build's own
     network visits, divided by the clocks of the step: idle lanes of ragged blocks, the neuron unit and starts included.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder, or a JSON file in it is not a manifest.
     """
+    if not manifests.is_dir():
+        raise ConfigError(f"--manifests {manifests}: no such folder, allowed is one with what solsa build --json wrote")
     found = []
     for path in sorted(manifests.glob("*.json")):
-        m = json.loads(path.read_text(encoding="utf-8"))
-        layers = tuple(map(int, m["layers"].split("-")))
-        config = PRESETS[m["preset"]].with_(layers=layers, lanes=m["lanes"])
-        cycles, hertz = predicted_cycles(config), m["clock_mhz"] * 1e6
-        peak = config.lanes * hertz
-        sustained = config.synapses * hertz / cycles.learning_step
-        found.append({
-            "build": path.stem, "board": m["board"], "preset": m["preset"], "layers": m["layers"], "lanes": m["lanes"],
-            "synapses": config.synapses, "clock_mhz": m["clock_mhz"], "fmax_mhz": m["fmax_mhz"], "lut": m["lut"],
-            "dsp": m["dsp"], "problem": m["problem"], "config_hash": m["config_hash"],
-            "config_is_current": m["config_hash"] == config.config_hash,
-            "peak_updates_per_second": round(peak), "peak_per_lut": round(peak / m["lut"]),
-            "peak_per_dsp": round(peak / max(1, m["dsp"])),
-            "sustained_updates_per_second": round(sustained), "sustained_per_lut": round(sustained / m["lut"]),
-            "learning_steps_per_second": round(hertz / cycles.learning_step),
-            "inference_steps_per_second": round(hertz / cycles.inference_step),
-        })  # fmt: skip
+        try:
+            found.append(_build(path.stem, json.loads(path.read_text(encoding="utf-8"))))
+        except (KeyError, TypeError, ValueError):
+            raise ConfigError(f"{path}: not a manifest, allowed is what solsa build --json wrote") from None
     return found
+
+
+def _build(name: str, m: dict[str, Any]) -> dict[str, Any]:
+    layers = tuple(map(int, m["layers"].split("-")))
+    config = PRESETS[m["preset"]].with_(layers=layers, lanes=m["lanes"])
+    cycles, hertz = predicted_cycles(config), m["clock_mhz"] * 1e6
+    peak = config.lanes * hertz
+    sustained = config.synapses * hertz / cycles.learning_step
+    return {
+        "build": name, "board": m["board"], "preset": m["preset"], "layers": m["layers"], "lanes": m["lanes"],
+        "synapses": config.synapses, "clock_mhz": m["clock_mhz"], "fmax_mhz": m["fmax_mhz"], "lut": m["lut"],
+        "dsp": m["dsp"], "problem": m["problem"], "config_hash": m["config_hash"],
+        "config_is_current": m["config_hash"] == config.config_hash,
+        "peak_updates_per_second": round(peak), "peak_per_lut": round(peak / m["lut"]),
+        "peak_per_dsp": round(peak / max(1, m["dsp"])),
+        "sustained_updates_per_second": round(sustained), "sustained_per_lut": round(sustained / m["lut"]),
+        "learning_steps_per_second": round(hertz / cycles.learning_step),
+        "inference_steps_per_second": round(hertz / cycles.inference_step),
+    }  # fmt: skip
 
 
 def bench_core(
@@ -91,6 +104,7 @@ def bench_core(
         Called with a row, how many are done, and how many there are.
     """
     started, chosen = time.monotonic(), configs(quick)
+    builds = throughput(manifests)
     rows: dict[int, dict[str, Any]] = {}
     with ProcessPoolExecutor(jobs or os.cpu_count()) as pool:
         waiting = {pool.submit(_one, config, seed): i for i, config in enumerate(chosen)}
@@ -107,7 +121,7 @@ def bench_core(
         "within_bounds": sum(r["within_bounds"] for r in spec),
         "bounded": len(spec),
         "rows": ordered,
-        "builds": throughput(manifests),
+        "builds": builds,
         "quick": quick,
         "seed": seed,
         "wall_seconds": round(time.monotonic() - started, 1),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from solsa.contract import NetworkConfig, Parameters, make_parameters
+from solsa.contract import ConfigError, NetworkConfig, Parameters, make_parameters
 from solsa.contract.cycles import predicted_cycles
 from solsa.sim.build import version_of
 from solsa.sim.device import DIVISOR, SimulatedDevice
@@ -85,11 +85,16 @@ def bench_link(config: NetworkConfig, *, clock_mhz: float, baud: int, seed: int 
         sample's time at ``clock_mhz`` and ``baud`` is mostly made of. The host's own time and that of a USB adapter are
         not in it.
     """
+    divisor = clock_mhz * 1e6 / baud
+    if divisor < DIVISOR:
+        raise ConfigError(
+            f"{baud} baud from {clock_mhz:g} MHz is {divisor:.2g} clocks per bit, allowed up to "
+            f"{int(clock_mhz * 1e6 / DIVISOR)} baud ({DIVISOR} clocks)"
+        )
     rng = np.random.default_rng(seed)
     parameters, weights = _network(config, rng)
     simulated = SimulatedDevice(config)
     counted = _Counted(simulated)
-    divisor = clock_mhz * 1e6 / baud
     rows = []
     with Device(counted, config, "sim") as device:
         device.load_network(parameters, weights)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import bad
 
 from solsa.contract import PRESETS, NetworkConfig, Readout
 from solsa.host import bench_core
@@ -67,6 +68,21 @@ def test_a_wrong_clock_is_not_exact() -> None:
     assert row(SMALL, measured)["prediction_exact"]
     measured.clocks["learning_step"] = {count + 1 for count in measured.clocks["learning_step"]}
     assert not row(SMALL, measured)["prediction_exact"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["core", "--manifests", "nowhere"], "--manifests nowhere: no such folder"),
+        (["core", "--manifests", "."], "x.json: not a manifest, allowed is what solsa build --json wrote"),
+        (["link", "--clock", 75, "--baud", 30_000_000], "allowed up to 18750000 baud (4 clocks)"),
+        (["link", "--preset", "none"], "preset 'none' is not known"),
+    ],
+)
+def test_wrong_calls(arguments: list[object], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.json").write_text('{"board": "ulx3s_85f"}')
+    assert line in bad("bench", *arguments)
 
 
 def test_link_and_simulation() -> None:
