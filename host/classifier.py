@@ -44,6 +44,9 @@ class SolsaClassifier(ClassifierMixin, BaseEstimator):
         Of the core, see :class:`~solsa.contract.NetworkConfig`.
     recipe : mapping, optional
         Fields of :class:`~solsa.host.recipe.Recipe` that differ from the default.
+    encoder : str, optional
+        Makes currents or spikes of the values, such as ``"population:neurons=8"``; see
+        :data:`solsa.host.encoders.KINDS`.
     random_state : int, RandomState or None
         Of start weights and order of samples.
 
@@ -67,6 +70,7 @@ class SolsaClassifier(ClassifierMixin, BaseEstimator):
         lanes: int = 8,
         groups: int = 4,
         recipe: Mapping[str, Any] | None = None,
+        encoder: str | None = None,
         random_state: Any = 0,
     ) -> None:
         self.hidden = hidden
@@ -76,6 +80,7 @@ class SolsaClassifier(ClassifierMixin, BaseEstimator):
         self.lanes = lanes
         self.groups = groups
         self.recipe = recipe
+        self.encoder = encoder
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -135,7 +140,7 @@ class SolsaClassifier(ClassifierMixin, BaseEstimator):
             seed = int(check_random_state(seed).randint(1 << 31))
         self.network_ = Network.create(
             (self.n_features_in_, *hidden, len(self.classes_)),
-            lanes=self.lanes, groups=self.groups, recipe=self.recipe, seed=seed,
+            lanes=self.lanes, groups=self.groups, recipe=self.recipe, encoder=self.encoder, seed=seed,
         )  # fmt: skip
 
     def _checked(self, x: ArrayLike, y: ArrayLike, reset: bool) -> tuple[list[FloatArray], NDArray[Any]]:

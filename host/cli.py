@@ -26,6 +26,8 @@ from .golden_device import GoldenDevice
 from .memory import compared
 from .options import (
     BaudOption,
+    BinsOption,
+    EncoderOption,
     JsonOption,
     PresetOption,
     QuietOption,
@@ -36,7 +38,8 @@ from .options import (
     optional,
     set_quiet,
 )
-from .session import LearnOptions, run_eval, run_learn
+from .session import run_eval, run_learn
+from .start import LearnOptions
 from .transport import DEFAULT_BAUD
 
 #: Steps of the longest JapaneseVowels sample: what ``info`` takes for the comparison with BPTT.
@@ -75,7 +78,7 @@ def solsa(
 @app.command("learn")
 def learn_command(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")
+        str | None, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv, .npz or .h5 file.")
     ] = None,
     device: DeviceOption = "golden",
     preset: PresetOption = None,
@@ -100,6 +103,8 @@ def learn_command(
     check_golden: Annotated[
         bool, typer.Option("--check-golden", help="Train the golden model as well, in a second process, and compare.")
     ] = False,
+    encoder: EncoderOption = None,
+    bins: BinsOption = None,
     from_sweep: SweepOption = None,
     trial: TrialOption = None,
     baud: BaudOption = DEFAULT_BAUD,
@@ -123,12 +128,15 @@ def learn_command(
     With --out an interrupt, a lost device or a killed run loses nothing but the
     time since the last checkpoint: --resume DIR ends with the same bits.
 
+    Encoders are direct, spikes, delta, rate, latency, population; the network
+    is as wide as what the encoder makes of the channels, and keeps it.
+
     With --from-sweep network, recipe and seed are those of a trial of solsa
     sweep, and so is the data set unless one is named.
 
     Example: solsa learn JapaneseVowels --device sim --out runs/a
     """
-    chosen = chosen_trial(from_sweep, trial, preset=preset, resume=resume)
+    chosen = chosen_trial(from_sweep, trial, preset=preset, resume=resume, encoder=encoder, bins=bins)
     if dataset is None:
         if chosen is None:
             raise ConfigError("DATASET is missing, a known name or a file")
@@ -136,7 +144,7 @@ def learn_command(
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
-                     faults=faults, live=live, scrub=scrub, chosen=chosen),
+                     faults=faults, live=live, scrub=scrub, encoder=encoder, bins=bins, chosen=chosen),
         console(),
     )  # fmt: skip
 
@@ -144,7 +152,7 @@ def learn_command(
 @app.command("eval")
 def eval_command(
     network: Annotated[Path, typer.Argument(metavar="NETWORK", help="Network file that learn wrote.")],
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv or .npz file.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Known name, or a .ts, .csv, .npz or .h5 file.")],
     device: DeviceOption = "golden",
     json: JsonOption = None,
     baud: BaudOption = DEFAULT_BAUD,

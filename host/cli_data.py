@@ -12,9 +12,8 @@ from .data import Dataset, load_dataset
 from .display import numbers, table
 from .encoders import KINDS, encoder_of
 from .errors import OneLineErrors
-from .events import BINS
 from .files import check_file, write_atomically, write_json
-from .options import JsonOption, QuietOption, console
+from .options import BinsOption, EncoderOption, JsonOption, QuietOption, console
 
 app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, help="Look at data sets.")
 _MOST_CLASSES = 6
@@ -30,12 +29,8 @@ def data() -> None:
 def show_command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Known name, or a .ts, .csv, .npz or .h5 file.")],
     out: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of a sample per class here.")] = None,
-    encoder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Encode first; NAME:option=value sets an option.")
-    ] = None,
-    bins: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Steps of the longest recording of event lists.")
-    ] = BINS,
+    encoder: EncoderOption = None,
+    bins: BinsOption = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:

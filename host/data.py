@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solsa.host.data_files import DataError, FloatArray, Split, read_csv, read_npz, read_ts
-from solsa.host.events import BINS, Events, binned, is_event_csv, read_event_csv, read_event_npz, read_hdf5
+from solsa.host.events import BINS, Binning, Events, binned, is_event_csv, read_event_csv, read_event_npz, read_hdf5
 
 __all__ = ["KNOWN", "DataError", "Dataset", "FloatArray", "load_dataset"]
 
@@ -50,6 +50,8 @@ class Dataset:
         One name per class.
     notes
         What a reader of results should know, e.g. that the split is ours.
+    binning
+        How its events were counted, if it was made from event lists.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Dataset:
     test_labels: LabelArray
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    binning: Binning | None = None
 
     @property
     def n_channels(self) -> int:
@@ -76,7 +79,7 @@ class Dataset:
         return max(len(sample) for sample in (*self.train, *self.test))
 
 
-def load_dataset(name_or_path: str, bins: int = BINS) -> Dataset:
+def load_dataset(name_or_path: str, bins: int | None = None, like: Binning | None = None) -> Dataset:
     """Load and check a data set.
 
     Parameters
@@ -87,13 +90,22 @@ def load_dataset(name_or_path: str, bins: int = BINS) -> Dataset:
         ``.npz`` file; an HDF5 file of events (``.h5``); a folder with ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``.
         See :mod:`solsa.host.data_files`.
     bins
-        Steps of the longest recording of event lists (:mod:`solsa.host.events`).
+        Steps of the longest training recording of event lists (:mod:`solsa.host.events`), 100 without it.
+    like
+        Count events as these were counted, in place of ``bins``.
 
     Raises
     ------
     DataError
         The data cannot be used. One line: what, where, what is allowed.
     """
+    dataset = _load(name_or_path, bins or BINS, like)
+    if bins is not None and dataset.binning is None:
+        raise DataError(f"{name_or_path}: holds no events that could be counted in {bins} bins; leave the bins out")
+    return dataset
+
+
+def _load(name_or_path: str, bins: int, like: Binning | None) -> Dataset:
     test: Split | None
     if name_or_path == "digits":
         train, test = _digits()
@@ -111,7 +123,7 @@ def load_dataset(name_or_path: str, bins: int = BINS) -> Dataset:
     if suffix == ".npz":
         events = read_event_npz(path)
         if events:
-            return _binned(path.stem, events, bins)
+            return _binned(path.stem, events, bins, like)
         train, test, notes = read_npz(path)
         return _assemble(path.stem, train, test, notes)
     if suffix not in _SUFFIXES:
@@ -119,14 +131,16 @@ def load_dataset(name_or_path: str, bins: int = BINS) -> Dataset:
     name, train_path, test_path = _pair(path)
     if suffix in _HDF5 or (suffix == ".csv" and is_event_csv(path)):
         load = read_hdf5 if suffix in _HDF5 else read_event_csv
-        return _binned(name, [load(p) for p in (train_path, test_path) if p], bins)
+        return _binned(name, [load(p) for p in (train_path, test_path) if p], bins, like)
     read = _TEXT_READERS[suffix]
     return _assemble(name, read(train_path), read(test_path) if test_path else None)
 
 
-def _binned(name: str, parts: list[Events], bins: int) -> Dataset:
-    train, *test = binned(parts, bins)
-    return _assemble(name, train, test[0] if test else None, (f"events counted in {bins} bins of one width",))
+def _binned(name: str, parts: list[Events], bins: int, like: Binning | None) -> Dataset:
+    binning = like or Binning.of(parts, bins)
+    train, *test = binned(parts, binning)
+    notes = (f"events counted in {binning.bins} bins of one width",)
+    return replace(_assemble(name, train, test[0] if test else None, notes), binning=binning)
 
 
 def _bundled_folder(name: str) -> Path:

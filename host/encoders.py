@@ -25,22 +25,32 @@ class Kind:
     options: Mapping[str, float]
     #: Channels made of one.
     channels: Callable[[Mapping[str, float]], int]
+    #: Steps made of one.
+    steps: Callable[[Mapping[str, float]], int]
     #: Whether the output is scaled like data afterwards (z-score), not taken as it is.
     graded: bool
     about: str
 
 
+def _option(name: str) -> Callable[[Mapping[str, float]], int]:
+    return lambda options: int(options[name])
+
+
+def _one(_: Mapping[str, float]) -> int:
+    return 1
+
+
 #: Every encoder by its name.
 KINDS: dict[str, Kind] = {
-    "direct": Kind({"repeat": 1}, lambda _: 1, True, "values as currents, each held for `repeat` steps"),
-    "spikes": Kind({}, lambda _: 1, False, "1.0 where a value is above 0: events counted in bins"),
-    "delta": Kind({"threshold": 0.25}, lambda _: 2, False,
+    "direct": Kind({"repeat": 1}, _one, _option("repeat"), True, "values as currents, each held for `repeat` steps"),
+    "spikes": Kind({}, _one, _one, False, "1.0 where a value is above 0: events counted in bins"),
+    "delta": Kind({"threshold": 0.25}, lambda _: 2, _one, False,
                   "a spike up or down when a value has moved by `threshold` standard deviations"),
-    "rate": Kind({"repeat": 4, "seed": 1}, lambda _: 1, False,
+    "rate": Kind({"repeat": 4, "seed": 1}, _one, _option("repeat"), False,
                  "`repeat` steps per value, each a spike with the value's place in its range as probability"),
-    "latency": Kind({"window": 8}, lambda _: 1, False,
+    "latency": Kind({"window": 8}, _one, _option("window"), False,
                     "one spike per value within `window` steps, the earlier the larger the value"),
-    "population": Kind({"neurons": 4}, lambda options: int(options["neurons"]), False,
+    "population": Kind({"neurons": 4}, _option("neurons"), _one, False,
                        "`neurons` graded signals per channel, bell curves over its range"),
 }  # fmt: skip
 
@@ -101,21 +111,48 @@ class Encoder:
         """Channels of the data; 0 until fitted."""
         return len(self.low)
 
-    def outputs(self, channels: int) -> int:
-        """Channels that it makes of so many."""
-        return channels * KINDS[self.kind].channels(self.options)
+    @property
+    def factor(self) -> int:
+        """Channels that it makes of one."""
+        return KINDS[self.kind].channels(self.options)
+
+    @property
+    def stretch(self) -> int:
+        """Steps that it makes of one."""
+        return KINDS[self.kind].steps(self.options)
 
     def fit(self, train: Sequence[FloatArray]) -> Self:
-        """Take range and spread of every channel from the training samples."""
+        """Take range and spread of every channel from the training samples; DataError for values too large for it."""
         values = np.concatenate(train)
-        return replace(self, low=values.min(axis=0), high=values.max(axis=0), std=values.std(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            std = values.std(axis=0)
+        if not np.isfinite(std).all():
+            channel = int(np.argmin(np.isfinite(std)))
+            raise DataError(f"encoder {self.kind}, channel {channel}: values too large; allowed are below about 1e150")
+        return replace(self, low=values.min(axis=0), high=values.max(axis=0), std=std)
 
     def transform(self, sample: FloatArray) -> FloatArray:
         """Encode a sample [T, channels] to [steps, outputs]; DataError for another number of channels."""
+        if not self.channels:
+            raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
         if sample.ndim != 2 or sample.shape[1] != self.channels:
             raise DataError(f"encoder {self.kind}: shape {sample.shape}, fitted on {self.channels} channels")
         encoded: FloatArray = getattr(self, f"_{self.kind}")(sample)
         return encoded
+
+    def stepper(self) -> Callable[[FloatArray], FloatArray]:
+        """Encoder of the steps of one sample as they come: a function from [channels] to [outputs].
+
+        Raises
+        ------
+        DataError
+            If it makes several steps of one, so that a stream of steps has no place for them.
+        """
+        if self.stretch > 1:
+            raise DataError(f"encoder {self}: {self.stretch} steps of one do not fit a stream; give whole samples")
+        if self.kind == "delta":
+            return self._follower()
+        return lambda row: self.transform(row[None])[0]
 
     def apply(self, dataset: Dataset) -> Dataset:
         """Data set with all samples encoded."""
@@ -142,6 +179,8 @@ class Encoder:
             raise DataError(f"encoder: cannot be read ({error})") from None
         if low.ndim != 1 or not low.shape == high.shape == std.shape:
             raise DataError("encoder: ranges of different channels")
+        if not (np.isfinite(low).all() and np.isfinite(high).all() and np.isfinite(std).all()):
+            raise DataError("encoder: ranges that are not finite")
         return replace(made, low=low, high=high, std=std)
 
     # -- one per kind -------------------------------------------------------------------------------------------------
@@ -159,14 +198,22 @@ class Encoder:
         return (sample > 0).astype(np.float64)
 
     def _delta(self, sample: FloatArray) -> FloatArray:
+        step = self._follower()
+        return np.array([step(row) for row in sample])
+
+    def _follower(self) -> Callable[[FloatArray], FloatArray]:
         """Channels going up, then channels going down; the reference follows by a threshold per spike."""
         threshold = np.where(self.std > 0, self.std * self.options["threshold"], np.inf)
-        reference, found = sample[0].copy(), np.zeros((len(sample), 2 * sample.shape[1]))
-        for t, row in enumerate(sample):
-            up, down = row - reference >= threshold, reference - row >= threshold
-            reference = reference + np.where(up, threshold, 0.0) - np.where(down, threshold, 0.0)
-            found[t] = np.concatenate([up, down])
-        return found
+        reference: FloatArray | None = None
+
+        def step(row: FloatArray) -> FloatArray:
+            nonlocal reference
+            before = row if reference is None else reference
+            up, down = row - before >= threshold, before - row >= threshold
+            reference = before + np.where(up, threshold, 0.0) - np.where(down, threshold, 0.0)
+            return np.concatenate([up, down]).astype(np.float64)
+
+        return step
 
     def _rate(self, sample: FloatArray) -> FloatArray:
         """Random, but the same for the same sample: the generator starts from the sample's values."""
@@ -190,7 +237,7 @@ class Encoder:
         return np.exp(-0.5 * distance**2).reshape(len(sample), -1)
 
 
-def encoder_of(text: str | None) -> Encoder | None:
+def encoder_of(given: str | Encoder | None) -> Encoder | None:
     """Encoder of an option, or none for the default: values as currents, one step each."""
-    made = None if text is None else Encoder.parse(text)
+    made = Encoder.parse(given) if isinstance(given, str) else given
     return None if made is None or (made.kind == "direct" and made.options["repeat"] == 1) else made

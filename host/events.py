@@ -7,7 +7,7 @@ HDF5 files are those of the Spiking Heidelberg Digits: ``spikes/times`` and ``sp
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ HEADER = ("sample", "label", "time", "address")
 #: Bins of the longest recording unless the user says otherwise.
 BINS = 100
 _MOST_ADDRESSES = 1 << 16
+_MOST_BINS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,21 +70,52 @@ class Events:
                                 f"{_MOST_ADDRESSES - 1}")  # fmt: skip
 
 
-def binned(parts: Sequence[Events], bins: int) -> list[Split]:
-    """Count events per address in bins of one width, such that the longest recording of the first part has ``bins``.
+@dataclass(frozen=True)
+class Binning:
+    """How events were counted; a network keeps it, so that other recordings are counted in the same way."""
 
-    A sample ends with its last event; one without events has one empty bin. All parts get the same channels.
-    """
-    if not 1 <= bins <= 65536:
-        raise DataError(f"{bins} bins, allowed are 1 to 65536")
-    end = max((float(times.max()) for times in parts[0].times if len(times)), default=0.0)
-    channels = 1 + max((int(a.max()) for part in parts for a in part.addresses if len(a)), default=0)
-    width = end / bins if end > 0 else 1.0
-    splits = []
+    #: Steps of the longest training recording.
+    bins: int
+    #: Time of one bin, in the unit of the recordings.
+    width: float
+    #: Addresses from 0.
+    channels: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Events], bins: int) -> Binning:
+        """Bins of one width, such that the longest recording of the first part has ``bins`` of them."""
+        if not 1 <= bins <= _MOST_BINS:
+            raise DataError(f"{bins} bins, allowed are 1 to {_MOST_BINS}")
+        end = max((float(times.max()) for times in parts[0].times if len(times)), default=0.0)
+        channels = 1 + max((int(a.max()) for part in parts for a in part.addresses if len(a)), default=0)
+        return cls(bins, end / bins if end > 0 else 1.0, channels)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Binning:
+        """Inverse of ``dataclasses.asdict``; DataError for what it cannot be."""
+        try:
+            made = cls(int(plain["bins"]), float(plain["width"]), int(plain["channels"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"bins: cannot be read ({error})") from None
+        if not (1 <= made.bins <= _MOST_BINS and 0 < made.width < np.inf and 1 <= made.channels <= _MOST_ADDRESSES):
+            raise DataError(f"bins: {made} makes no sense")
+        return made
+
+
+def binned(parts: Sequence[Events], binning: Binning) -> list[Split]:
+    """Count events per address and bin. A sample ends with its last event; one without events has one empty bin."""
+    splits, channels = [], binning.channels
     for part in parts:
         samples = []
-        for times, addresses in zip(part.times, part.addresses, strict=True):
-            place = times / width
+        for i, (times, addresses) in enumerate(zip(part.times, part.addresses, strict=True)):
+            where = f"{part.where}, sample {i}"
+            if len(addresses) and addresses.max() >= channels:
+                raise DataError(f"{where}: address {addresses.max()}, the network was trained on 0 to {channels - 1}")
+            with np.errstate(over="ignore"):
+                place = times / binning.width
+            if len(place) and place.max() > _MOST_BINS:
+                raise DataError(f"{where}: time {times.max():g} is {place.max():.4g} bins of {binning.width:g}; "
+                                f"allowed are {_MOST_BINS}")  # fmt: skip
             at = np.where(place > 0, np.ceil(place) - 1, 0).astype(np.int64)  # the last event ends the last bin
             sample = np.zeros((int(at.max()) + 1 if len(at) else 1, channels))
             np.add.at(sample, (at, addresses), 1.0)

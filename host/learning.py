@@ -19,6 +19,7 @@ from solsa.contract import NetworkConfig, Readout
 from .arrays import ArrayLike, as_labels, as_samples, class_names, class_values, dataset_of, label_indices
 from .data import Dataset
 from .data_files import DataError, FloatArray
+from .encoders import Encoder, encoder_of
 from .expected import StateLost
 from .network import Network
 from .recipe import Recipe
@@ -117,6 +118,7 @@ class Learner:
         epochs: int | None = None,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         classes: ArrayLike | None = None,
+        encoder: str | Encoder | None = None,
         on_sample: OnSample | None = None,
         on_epoch: OnEpoch | None = None,
     ) -> Self:
@@ -135,6 +137,9 @@ class Learner:
             Decided after every epoch, for the entry ``test_accuracy`` of ``network.history``; None there without.
         classes : array [outputs], optional
             All classes in the order of the readout; without it the sorted labels of ``y``.
+        encoder : str or Encoder, optional
+            Such as ``"delta:threshold=0.5"``, see :data:`solsa.host.encoders.KINDS`; without it that of the network,
+            ``"direct"`` for none. What it makes of the channels must be as wide as the network's first layer.
         on_sample, on_epoch : callable, optional
             Called with :class:`~solsa.host.train.Progress` and with an entry of ``network.history``. If ``on_epoch``
             returns True the training ends.
@@ -150,9 +155,10 @@ class Learner:
             raise DataError(f"{epochs} epochs, allowed are 1 or more")
         if classes is None:
             classes = np.unique(as_labels(y))
-        dataset = self._dataset(X, y, class_names(classes), validation)
+        chosen = network.encoder if encoder is None else encoder_of(encoder)
+        dataset = self._dataset(X, y, class_names(classes), validation, chosen)
         recipe = network.recipe if epochs is None else network.recipe.with_(epochs=epochs)
-        self._become(self._start(recipe, dataset))
+        self._become(self._start(recipe, dataset, chosen))
 
         def after(now: Network) -> None:
             if on_epoch is not None and on_epoch(now.history[-1]) is True:
@@ -192,14 +198,14 @@ class Learner:
         self._check_readout()
         if not network.fitted:
             found = np.unique(as_labels(y)) if classes is None else classes
-            dataset = self._dataset(X, y, class_names(found), None)
-            self._become(self._start(network.recipe, dataset))
+            dataset = self._dataset(X, y, class_names(found), None, network.encoder)
+            self._become(self._start(network.recipe, dataset, network.encoder))
             self.load(network)
         elif classes is not None and class_names(classes) != network.class_names:
             raise DataError(f"classes {class_names(classes)}, the network has {network.class_names}")
         else:
-            dataset = self._dataset(X, y, network.class_names, None)
-        inputs = network.quantiser.transform_all(dataset.train).samples
+            dataset = self._dataset(X, y, network.class_names, None, network.encoder)
+        inputs = network.inputs(dataset.train)
         self._keep()
 
         def batch() -> None:
@@ -219,8 +225,8 @@ class Learner:
     def decision_function(self, X: ArrayLike) -> FloatArray:
         """Readout summed over the steps of every sample, without learning, float64 [n, outputs]."""
         samples = as_samples(X)
-        self._check_channels(samples)
-        inputs = self.network.quantiser.transform_all(samples).samples
+        self._check_channels(samples, self.network.encoder)
+        inputs = self.network.inputs(samples)
         scores = self._restoring(lambda: [self._device.run_sample(sample) for sample in inputs])
         return np.array(scores) / self._score_one
 
@@ -234,8 +240,13 @@ class Learner:
         return float(np.mean(decided.astype(str) == as_labels(y, len(decided)).astype(str)))
 
     def stream(self) -> Stream:
-        """Begin a sample whose steps come one by one; neurons and traces start from zero."""
-        self.network.quantiser  # noqa: B018  no network is said here, not at the first step
+        """Begin a sample whose steps come one by one; neurons and traces start from zero.
+
+        Raises
+        ------
+        DataError
+            If the network's encoder makes several steps of one.
+        """
         return Stream(self)
 
     @property
@@ -245,7 +256,12 @@ class Learner:
 
     # -- inside -------------------------------------------------------------------------------------------------------
     def _dataset(
-        self, x: ArrayLike, y: ArrayLike, names: tuple[str, ...], validation: tuple[ArrayLike, ArrayLike] | None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        names: tuple[str, ...],
+        validation: tuple[ArrayLike, ArrayLike] | None,
+        encoder: Encoder | None,
     ) -> Dataset:
         if len(names) != self.config.outputs:
             raise DataError(
@@ -253,12 +269,12 @@ class Learner:
                 "make one of that size, or name all classes with classes="
             )
         dataset = dataset_of(x, y, names, validation)
-        self._check_channels(dataset.train)
+        self._check_channels(dataset.train, encoder)
         return dataset
 
-    def _start(self, recipe: Recipe, dataset: Dataset) -> Network:
+    def _start(self, recipe: Recipe, dataset: Dataset, encoder: Encoder | None) -> Network:
         network = self.network
-        made = start_network(network.config, network.preset, recipe, dataset, network.seed)
+        made = start_network(network.config, network.preset, recipe, dataset, network.seed, encoder)
         made.quantiser = replace(made.quantiser, constant=network.quantiser.constant)
         return made
 
@@ -266,10 +282,16 @@ class Learner:
         if self.config.readout is Readout.TARGET:
             raise DeviceError("the target readout learns from targets, not from classes; use Device.run_sample")
 
-    def _check_channels(self, samples: list[FloatArray]) -> None:
-        wanted = self.network.channels
-        if samples[0].shape[1] != wanted:
-            raise DataError(f"X has {samples[0].shape[1]} channels, the network {wanted}")
+    def _check_channels(self, samples: list[FloatArray], encoder: Encoder | None) -> None:
+        found, wanted = samples[0].shape[1], len(self.network.quantiser.mean)
+        if encoder is None and found != wanted:
+            raise DataError(f"X has {found} channels, the network {wanted}")
+        if encoder is not None and found * encoder.factor != wanted:
+            made = found * encoder.factor
+            raise DataError(
+                f"X has {found} channels, of which encoder {encoder} makes {made}, the network takes {wanted}; "
+                "Network.create(..., encoder=) makes one of that size"
+            )
 
     def _become(self, other: Network) -> None:
         """Make the network at hand equal to another one; who holds it keeps the trained one."""
@@ -298,7 +320,8 @@ class Stream:
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
-        self._classes = learner.classes_
+        encoder, self._classes = learner.network.encoder, learner.classes_
+        self._encode = None if encoder is None else encoder.stepper()
         self._begun = False
 
     def step(self, x: ArrayLike, label: Any = None, *, learn: bool = False) -> StepOutput:
@@ -323,9 +346,10 @@ class Stream:
         if row.ndim != 1:
             raise DataError(f"a step of shape {row.shape}, allowed is [channels]")
         samples = as_samples([row[None]], "step")
-        learner._check_channels(samples)
+        learner._check_channels(samples, network.encoder)
         index = None if label is None else int(label_indices(np.array([label]), network.class_names, "label")[0])
-        inputs: Ints = network.quantiser.transform(samples[0])[0].astype(np.int64)
+        encoded = samples[0] if self._encode is None else self._encode(samples[0][0])[None]
+        inputs: Ints = network.quantiser.transform(encoded)[0].astype(np.int64)
         learner._ahead |= learn
         membrane, score = learner._device.step(
             inputs, index, reset=not self._begun, learn=learn, adapt=learn and network.recipe.adapts

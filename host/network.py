@@ -12,7 +12,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,16 +22,20 @@ from solsa.contract import ConfigError, NetworkConfig, Parameters, Readout, pres
 
 from .arrays import class_names
 from .data import Dataset
-from .data_files import DataError
+from .data_files import DataError, FloatArray
+from .encoders import Encoder, encoder_of
+from .events import Binning
 from .files import write_atomically
 from .geometry import config_for, sizes
-from .quantise import Quantiser
+from .quantise import IntArray, Quantiser
 from .recipe import Recipe, default_recipe, initial_weights
 from .words import Ints
 
 KIND = "solsa-network"
 #: Changes when a file of this kind would mean something else.
-FILE_VERSION = 1
+FILE_VERSION = 2
+#: Oldest version that is read: 1 had no encoders.
+_OLDEST = 1
 _QUANTISER = "quantiser_"
 #: What numpy, zipfile and json raise on a damaged, encrypted or oversized archive.
 _UNREADABLE = (
@@ -99,7 +103,11 @@ class Network:
     seconds : float
         Time spent on them.
     data_sha256 : str
-        Fingerprint of the training samples and labels as given to the device; empty in older files.
+        Fingerprint of the training samples and labels; empty in older files.
+    encoder : Encoder, optional
+        Makes the first layer's currents or spikes from data, before the quantiser; without it values are currents.
+    binning : Binning, optional
+        How the training data's event lists were counted.
     """
 
     config: NetworkConfig
@@ -120,6 +128,8 @@ class Network:
     correct: int = 0
     seconds: float = 0.0
     data_sha256: str = ""
+    encoder: Encoder | None = None
+    binning: Binning | None = None
 
     @classmethod
     def create(
@@ -129,6 +139,7 @@ class Network:
         classes: Any = None,
         seed: int = 0,
         recipe: Recipe | Mapping[str, Any] | None = None,
+        encoder: str | Encoder | None = None,
         **config: Any,
     ) -> Network:
         """Untrained network of these sizes; ``Device.fit`` and ``partial_fit`` give it the scale of their data.
@@ -145,6 +156,9 @@ class Network:
             Of start weights and order of samples.
         recipe : Recipe or mapping, optional
             How it is trained, or the fields that differ from the default recipe.
+        encoder : str or Encoder, optional
+            ``NAME`` or ``NAME:option=value`` of :data:`solsa.host.encoders.KINDS`. The first layer is as wide as what
+            it makes of the channels; a preset's first layer is taken as that width.
         **config
             Fields of :class:`~solsa.contract.NetworkConfig`, such as ``lanes=16``, ``groups=1`` or ``readout="spike"``.
 
@@ -153,14 +167,21 @@ class Network:
         ConfigError, DataError
             For what cannot be built.
         """
+        chosen = encoder_of(encoder)
+        if chosen is not None and not isinstance(layers, str) and len(layers):
+            layers = (layers[0] * chosen.factor, *layers[1:])
         made, name = _config(layers, config)
+        if chosen is not None and made.inputs % chosen.factor:
+            raise ConfigError(f"encoder {chosen}: {chosen.factor} channels of one, but {made.inputs} inputs of {name}")
         plan = recipe if isinstance(recipe, Recipe) else _changed(default_recipe(made), recipe or {})
         if not isinstance(seed, int) or seed < 0:
             raise ConfigError(f"seed {seed!r}, allowed are integers from 0 up")
         names = class_names(np.arange(made.outputs) if classes is None else classes)
         if len(names) != made.outputs:
             raise ConfigError(f"{len(names)} classes for {made.outputs} outputs of {sizes(made)}")
-        return cls.untrained(made, name, plan, names, seed)
+        network = cls.untrained(made, name, plan, names, seed)
+        network.encoder = chosen
+        return network
 
     @classmethod
     def untrained(
@@ -191,7 +212,7 @@ class Network:
             constants=[list(row) for row in parameters.a],
             rng=parameters.rng,
             shuffler=dict(np.random.PCG64(np.random.SeedSequence([seed, 1])).state),
-            quantiser=quantiser or Quantiser(np.zeros(config.inputs), np.ones(config.inputs), fmt.frac, fmt.width),
+            quantiser=quantiser or Quantiser.unscaled(config.inputs, fmt.frac, fmt.width),
             dataset=dataset,
             class_names=names,
             seed=seed,
@@ -218,8 +239,19 @@ class Network:
 
     @property
     def channels(self) -> int:
-        """Channels of a sample."""
-        return len(self.quantiser.mean)
+        """Channels of a sample, before the encoder."""
+        return len(self.quantiser.mean) // (1 if self.encoder is None else self.encoder.factor)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether inputs are in standard deviations of the training data, not as an encoder made them."""
+        return self.encoder is None or self.encoder.graded
+
+    def inputs(self, samples: Sequence[FloatArray]) -> list[IntArray]:
+        """Samples [T, channels] as a device takes them, int [steps, inputs]: encoded, scaled, rounded."""
+        if self.encoder is not None:
+            samples = [self.encoder.transform(sample) for sample in samples]
+        return self.quantiser.transform_all(samples).samples
 
     @property
     def sha256(self) -> str:
@@ -266,6 +298,8 @@ class Network:
             "correct": self.correct,
             "seconds": self.seconds,
             "data_sha256": self.data_sha256,
+            "encoder": None if self.encoder is None else self.encoder.to_dict(),
+            "binning": None if self.binning is None else asdict(self.binning),
             "weight_sha256": self.sha256,
         }
         arrays: dict[str, Any] = {f"weight{i}": w.astype("<i4") for i, w in enumerate(self.weights)}
@@ -297,8 +331,9 @@ class Network:
             raise NetworkError(f"{path}: not a network file of solsa, or damaged") from None
         if foreign:
             raise NetworkError(f"{path}: not a network file of solsa")
-        if meta.get("version") != FILE_VERSION:
-            raise NetworkError(f"{path}: network file version {meta.get('version')}, this solsa reads {FILE_VERSION}")
+        if meta.get("version") not in range(_OLDEST, FILE_VERSION + 1):
+            allowed = f"{_OLDEST} to {FILE_VERSION}"
+            raise NetworkError(f"{path}: network file version {meta.get('version')}, this solsa reads {allowed}")
         try:
             return cls._build(meta, arrays)
         except (ConfigError, DataError, NetworkError) as error:
@@ -341,9 +376,13 @@ class Network:
             correct=int(meta.get("correct", 0)),
             seconds=float(meta.get("seconds", 0.0)),
             data_sha256=str(meta.get("data_sha256", "")),
+            encoder=None if meta.get("encoder") is None else Encoder.from_dict(meta["encoder"]),
+            binning=None if meta.get("binning") is None else Binning.from_dict(meta["binning"]),
         )
         if network.sha256 != meta["weight_sha256"]:
             raise NetworkError("damaged, the weights do not match their SHA-256")
+        if network.encoder and network.encoder.channels not in (0, network.channels):
+            raise NetworkError(f"damaged, encoder of {network.encoder.channels} channels for {network.channels}")
         network.check_progress()
         return network
 

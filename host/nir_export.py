@@ -2,14 +2,15 @@
 
 What NIR has no place for (lanes, formats, filter groups, classes, input scale, recipe, tables) goes along as JSON in
 the graph's metadata, where an import finds it again; other programs leave it alone. The graph's input is that of the
-core: data minus mean, divided by standard deviation, channel by channel, both in that JSON.
+core: data (through the encoder, if there is one) minus mean, divided by standard deviation, channel by channel; all of
+it in that JSON.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ from solsa.contract import ConfigError, NetworkConfig, Parameters
 from solsa.contract.formats import ADAPT_GUARD
 
 from .data_files import FloatArray
+from .encoders import Encoder
+from .events import Binning
 from .files import write_atomically
 from .network import Network
 from .nir_graph import NirLayer, import_nir
@@ -43,6 +46,8 @@ class Kept:
     class_names: tuple[str, ...]
     mean: FloatArray
     std: FloatArray
+    encoder: Encoder | None
+    binning: Binning | None
 
     @classmethod
     def of(cls, graph: Any, layers: list[NirLayer]) -> Self | None:
@@ -61,6 +66,8 @@ class Kept:
                 class_names=tuple(str(name) for name in plain["class_names"]),
                 mean=np.array(plain["mean"], dtype=np.float64),
                 std=np.array(plain["std"], dtype=np.float64),
+                encoder=None if plain.get("encoder") is None else Encoder.from_dict(plain["encoder"]),
+                binning=None if plain.get("binning") is None else Binning.from_dict(plain["binning"]),
             )
             found.parameters.check(found.config)
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError):
@@ -114,6 +121,8 @@ def export_nir(network: Network, path: str | Path | None = None, *, dt: float = 
         "class_names": list(network.class_names),
         "mean": network.quantiser.mean.tolist(),
         "std": network.quantiser.std.tolist(),
+        "encoder": None if network.encoder is None else network.encoder.to_dict(),
+        "binning": None if network.binning is None else asdict(network.binning),
     }
     graph = nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), metadata={METADATA: json.dumps(content)})
     if path is not None:

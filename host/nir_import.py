@@ -387,4 +387,6 @@ def _network(
         f.input.frac, f.input.width, constant,
     )  # fmt: skip
     network.dataset = kept.dataset if kept else "NIR"
+    if kept:
+        network.encoder, network.binning = kept.encoder, kept.binning
     return network

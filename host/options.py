@@ -50,6 +50,13 @@ SweepOption = Annotated[
     Path | None, typer.Option("--from-sweep", metavar="STUDY", help="Take a trial of a sweep; needs --trial.")
 ]
 TrialOption = Annotated[int | None, typer.Option("--trial", metavar="N", min=0, help="Number of that trial.")]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Make spikes or currents of the values; NAME:option=value sets an option."),
+]
+BinsOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Steps of the longest recording of event lists (100).")
+]
 BaudOption = Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second of the serial port.")]
 
 

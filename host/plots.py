@@ -25,6 +25,8 @@ BLUE = "#1f6f9c"
 ORANGE = "#d9772b"
 GREY = "#b3bcc4"
 _DPI = 150
+#: Units of inputs: data scaled by the quantiser, and what an encoder made that is not scaled.
+SCALED, ENCODED = "standard deviations", "encoded value"
 #: Above this many neurons a raster's ticks are drawn thinner.
 _MANY = 100
 #: Up to this many steps have a dot each.
@@ -91,18 +93,20 @@ def record_sample(device: Device, inputs: AnyInts) -> SampleRecord:
 
 
 def learning_curve(history: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Accuracy of test and training samples over the epochs, as a PNG."""
-    epochs = [entry["epoch"] for entry in history]
+    """Accuracy of test and training samples over the epochs, as a PNG; without test samples there is one curve."""
+    epochs, lowest = [entry["epoch"] for entry in history], 1.0
     figure, axes = new_figure(1, (7.0, 4.2))
     plot = axes[0]
     for key, name, colour, style in (
         ("online_accuracy", "training, while learning", ORANGE, "--"),
         ("test_accuracy", "test, after the epoch", BLUE, "-"),
     ):
-        values = [entry[key] for entry in history]
-        label = f"{name}: {values[-1]:.3f}"
-        plot.plot(epochs, values, style, color=colour, marker="o", markersize=3.5, linewidth=1.8, label=label)
-    lowest = min(min(e["online_accuracy"], e["test_accuracy"]) for e in history)
+        points = [(entry["epoch"], entry[key]) for entry in history if entry[key] is not None]
+        if points:
+            label = f"{name}: {points[-1][1]:.3f}"
+            plot.plot(*zip(*points, strict=True), style, color=colour, marker="o", markersize=3.5, linewidth=1.8,
+                      label=label)  # fmt: skip
+            lowest = min(lowest, min(value for _, value in points))
     plot.set_ylim(max(0.0, np.floor(lowest * 10 - 0.5) / 10), 1.01)
     margin = max(0.5, 0.02 * len(epochs))
     plot.set_xlim(epochs[0] - margin, epochs[-1] + margin)
@@ -116,7 +120,13 @@ def learning_curve(history: Sequence[dict[str, Any]], path: Path, title: str) ->
 
 
 def spike_raster(
-    record: SampleRecord, path: Path, title: str, source: str, class_names: Sequence[str], label: int
+    record: SampleRecord,
+    path: Path,
+    title: str,
+    source: str,
+    class_names: Sequence[str],
+    label: int,
+    unit: str = SCALED,
 ) -> None:
     """Inputs, hidden spikes and readout membranes of one sample over its steps, as a PNG.
 
@@ -128,10 +138,12 @@ def spike_raster(
         One per readout neuron.
     label : int
         True class.
+    unit : str
+        Of the inputs.
     """
     hidden = len(record.spikes)
     figure, axes = new_figure(2 + hidden, (8.0, 4.2 + 2.6 * hidden), [1.1, *[2.0] * hidden, 1.3])
-    _inputs(figure, axes[0], record)
+    _inputs(figure, axes[0], record, unit)
     for layer, spikes in enumerate(record.spikes):
         _spikes(axes[1 + layer], spikes, layer, hidden)
     _membranes(axes[-1], record, class_names, label)
@@ -146,7 +158,7 @@ def spike_raster(
     save_figure(figure, path)
 
 
-def _inputs(figure: Figure, plot: Axes, record: SampleRecord) -> None:
+def _inputs(figure: Figure, plot: Axes, record: SampleRecord, unit: str) -> None:
     limit = max(1.0, float(np.abs(record.inputs).max()))
     channels = record.inputs.shape[1]
     image = plot.imshow(
@@ -156,7 +168,7 @@ def _inputs(figure: Figure, plot: Axes, record: SampleRecord) -> None:
     plot.set_ylabel("input channel")
     plot.yaxis.set_major_locator(whole_numbers())
     bar = figure.colorbar(image, ax=plot, pad=0.015, fraction=0.05)
-    bar.set_label("standard deviations", fontsize=8)
+    bar.set_label(unit, fontsize=8)
     bar.outline.set_visible(False)
 
 

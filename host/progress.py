@@ -18,7 +18,7 @@ import numpy as np
 
 from .files import RunFolderError, write_json
 from .network import Network
-from .plots import SampleRecord
+from .plots import ENCODED, SCALED, SampleRecord
 from .probe import Probe
 from .train import Progress
 from .words import Ints
@@ -69,6 +69,8 @@ class Recorder:
                 "seed": network.seed,
                 "epochs": epochs,
                 "class_names": list(network.class_names),
+                "encoder": str(network.encoder) if network.encoder else None,
+                "input_unit": SCALED if network.scaled else ENCODED,
                 "theta": [v / f.threshold.one for v in network.parameters.theta],
                 "started": _now(),
             },

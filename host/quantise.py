@@ -110,6 +110,11 @@ class Quantiser:
             std[c] = spread if spread > CONSTANT_BELOW * np.abs(column).max() else 0.0
         return cls(mean, std, frac_bits, width)
 
+    @classmethod
+    def unscaled(cls, channels: int, frac_bits: int = 5, width: int = 8) -> Self:
+        """Take values as they are, as for spikes of 1.0."""
+        return cls(np.zeros(channels), np.ones(channels), frac_bits, width)
+
     @property
     def constant_channels(self) -> tuple[int, ...]:
         """Channels that carry no information in the training set and always give 0."""

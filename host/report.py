@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from .files import write_atomically
-from .plots import learning_curve, spike_raster
+from .plots import SCALED, learning_curve, spike_raster
 from .plots_network import filter_constants, membrane_traces, schedule_map, weight_histograms
 from .progress import load_progress, record_of
 
@@ -76,7 +76,7 @@ def _result(run: Path) -> dict[str, Any]:
 def _draw(progress: dict[str, Any], run: Path, folder: Path) -> list[tuple[Path, str, str]]:
     """Pictures of a run: file, title, what they show."""
     epochs, about, sample = progress["epochs"], progress["run"], progress["sample"]
-    trained = [e for e in epochs if e["test_accuracy"] is not None]
+    trained = [e for e in epochs if e["online_accuracy"] is not None]
     more = f" and {sample['samples']} samples" if sample["samples"] else ""
     after = f"test sample 0 after {sample['epochs']} epochs{more}"
     finished = progress["place"]["phase"] == "done"
@@ -93,7 +93,8 @@ def _draw(progress: dict[str, Any], run: Path, folder: Path) -> list[tuple[Path,
         found.append((raster, "Spike raster", f"One sample, {after}, states read from the device {about['device']}."))
     else:
         path = add("raster.png", "Spike raster", f"One sample, {after}, states of the golden model.")
-        spike_raster(record_of(sample), path, "", "", about["class_names"], sample["label"])
+        unit = about.get("input_unit", SCALED)
+        spike_raster(record_of(sample), path, "", "", about["class_names"], sample["label"], unit)
     if any(sample["traces"]):
         path = add("membranes.png", "Membranes", "The hidden neurons that fire most, in the same sample.")
         membrane_traces(sample["traces"], about["theta"], path, "")
@@ -116,6 +117,7 @@ def _summary(progress: dict[str, Any], result: dict[str, Any]) -> list[tuple[str
     last = epochs[-1]
     rows: list[tuple[str, object]] = [
         ("network", f"{'-'.join(map(str, about['layers']))}, readout {about['readout']}, {about['preset']}"),
+        ("encoder", about.get("encoder")),
         ("device", f"{about['device']}, configuration {about['config_hash']}"),
         ("epochs", f"{last['epoch']} of {about['epochs']}, seed {about['seed']}"),
     ]
@@ -146,12 +148,16 @@ def _table(rows: list[tuple[str, object]]) -> str:
     return f"<table>{''.join(cells)}</table>"
 
 
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
 def _epochs(epochs: list[dict[str, Any]]) -> str:
     head = "<tr><th>epoch</th><th>training, while learning</th><th>test</th><th>seconds</th></tr>"
     rows = [
-        f"<tr><td>{e['epoch']}</td><td>{e['online_accuracy']:.4f}</td><td>{e['test_accuracy']:.4f}</td>"
+        f"<tr><td>{e['epoch']}</td><td>{e['online_accuracy']:.4f}</td><td>{_share(e['test_accuracy'])}</td>"
         f"<td>{e['seconds']:.2f}</td></tr>"
         for e in epochs
-        if e["test_accuracy"] is not None
+        if e["online_accuracy"] is not None
     ]
     return f'<table class="numbers">{head}{"".join(rows)}</table>'

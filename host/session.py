@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,55 +11,28 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from solsa.contract import PRESETS, ConfigError, preset
+from solsa.contract import PRESETS
 
-from .checkpoint import EVERY, KEEP, NETWORK_FILE, Checkpoints, Every, load_newest
+from .checkpoint import NETWORK_FILE, Checkpoints, Every
 from .data import Dataset, load_dataset
 from .device import Device
 from .display import Bar, LearnDisplay, accuracy_table, table
 from .errors import RunFailed, RunInterrupted
 from .faulty import Faults
 from .files import check_file, make_folder, write_json
-from .geometry import check_sizes, network_for, sizes
+from .geometry import sizes
 from .golden_run import GoldenRun
 from .live import LivePage
-from .network import Network, NetworkError
-from .options import optional
+from .network import Network
 from .probe import Probe
 from .progress import PROGRESS_FILE, Recorder
-from .recipe import recipe_for
 from .report import CURVE_FILE, RASTER_FILE, RESULT_FILE
 from .saturation import Saturation
 from .saturation import rows as saturation_rows
 from .scrub import ScrubbedDevice
-from .train import LearnResult, Progress, evaluate, fingerprint, first_difference, learn, quantise, start_network
-from .transport import DEFAULT_BAUD, DeviceError
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearnOptions:
-    """Arguments of ``solsa learn``."""
-
-    dataset: str
-    device: str = "golden"
-    preset: str | None = None
-    epochs: int | None = None
-    seed: int | None = None
-    json: Path | None = None
-    out: Path | None = None
-    resume: Path | None = None
-    check_golden: bool = False
-    baud: int = DEFAULT_BAUD
-    checkpoint: str = EVERY
-    keep: int = KEEP
-    faults: str | None = None
-    #: Show a page of the run on this machine while it goes on.
-    live: bool = False
-    scrub: bool = False
-    #: Study and number of the trial whose network and recipe are taken.
-    chosen: tuple[Path, int] | None = None
-    #: Resumed from a folder: a run whose epochs are all done is finished.
-    finish: bool = False
+from .start import LearnOptions, begin, epochs_of
+from .train import LearnResult, Progress, evaluate, first_difference, learn, quantise
+from .transport import DeviceError
 
 
 def run_learn(options: LearnOptions, console: Console) -> LearnResult:
@@ -78,14 +50,8 @@ def run_learn(options: LearnOptions, console: Console) -> LearnResult:
     check_file(options.json, "--json")
     faults = None if options.faults is None else Faults.parse(options.faults)
     every = Every.parse(options.checkpoint)
-    dataset = load_dataset(options.dataset)
-    if options.resume:
-        if options.resume.is_dir() and options.out is None:
-            options = replace(options, out=options.resume)
-        options, network = _resumed(options, dataset, console)
-    else:
-        network = _fresh(options, dataset)
-    epochs = _epochs(options, network)
+    options, dataset, network = begin(options, console.print)
+    epochs = epochs_of(options, network)
     make_folder(options.out, "--out")
     checkpoints = Checkpoints(options.out, every, options.keep) if options.out else None
     kind = ScrubbedDevice if options.scrub else Device
@@ -130,9 +96,9 @@ def run_eval(file: Path, data: str, device_name: str, baud: int, json: Path | No
     """Decide the test samples of a data set with a trained network; returns what ``--json`` writes."""
     check_file(json, "--json")
     network = Network.load(file)
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, like=network.binning)
     network.check_dataset(dataset)
-    _, test = quantise(dataset, network.quantiser)
+    _, test = quantise(dataset, network)
     with _opened(device_name, network, baud, console) as device, Bar(console, len(test.inputs)) as bar:
         try:
             device.load_network(network.current_parameters(), network.weights)
@@ -160,58 +126,7 @@ def run_eval(file: Path, data: str, device_name: str, baud: int, json: Path | No
     return content
 
 
-# -- what to train ----------------------------------------------------------------------------------------------------
-def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
-    if options.chosen is not None:
-        return _from_sweep(options, options.chosen, dataset)
-    config, name = network_for(dataset, options.preset)
-    recipe = recipe_for(dataset.name, config)
-    if options.epochs is not None:
-        recipe = recipe.with_(epochs=options.epochs)
-    return start_network(config, name, recipe, dataset, options.seed or 0)
-
-
-def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:
-    """Untrained network of a trial; it is trained on all training samples, those of validation included."""
-    plan = optional("solsa.host.sweep_choice", "chosen_plan", "sweep")(*chosen)
-    check_sizes(plan.config, dataset, f"trial {chosen[1]} of {chosen[0]}")
-    recipe = plan.recipe if options.epochs is None else plan.recipe.with_(epochs=options.epochs)
-    return start_network(plan.config, plan.name, recipe, dataset, plan.seed if options.seed is None else options.seed)
-
-
-def _resumed(options: LearnOptions, dataset: Dataset, console: Console) -> tuple[LearnOptions, Network]:
-    """The network to go on with; the options then name its file."""
-    assert options.resume is not None
-    file = options.resume
-    if file.is_dir():
-        file, network = load_newest(options.resume, console.print)
-        options = replace(options, resume=file, finish=True)
-    else:
-        network = Network.load(file)
-    network.check_dataset(dataset)
-    if dataset.name != network.dataset:
-        raise NetworkError(f"{file} was trained on {network.dataset}, not on {dataset.name}")
-    if network.data_sha256 not in ("", fingerprint(dataset)) or network.samples_done > len(dataset.train):
-        raise NetworkError(f"{file} was trained on other samples than {options.dataset} holds now")
-    if options.preset is not None and preset(options.preset) != network.config:
-        raise NetworkError(
-            f"{file} holds configuration {network.config.config_hash} ({network.preset}), "
-            f"preset {options.preset} is {preset(options.preset).config_hash}"
-        )
-    if options.seed is not None and options.seed != network.seed:
-        raise NetworkError(f"{file} was started with seed {network.seed}, not {options.seed}")
-    return options, network
-
-
-def _epochs(options: LearnOptions, network: Network) -> int:
-    epochs = network.recipe.epochs if options.epochs is None else options.epochs
-    if epochs < network.epochs_done or (epochs == network.epochs_done and not options.finish):
-        raise ConfigError(
-            f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; give a larger --epochs"
-        )
-    return epochs
-
-
+# -- training and files -----------------------------------------------------------------------------------------------
 def _again(options: LearnOptions, network: Network, epochs: int) -> str:
     """Command that goes on with an interrupted run."""
     words = ["solsa", "learn", options.dataset, "--device", options.device, "--resume", str(options.out)]
@@ -236,7 +151,6 @@ def _opened(
         return kind.open(name, network.config, baud=baud, say=lambda line: console.print(line), faults=faults)
 
 
-# -- training and files -----------------------------------------------------------------------------------------------
 def _learn(
     device: Device,
     network: Network,
@@ -298,7 +212,7 @@ def _recorder(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="solsa-live-")))
     if folder is None:
         return None
-    train, test = quantise(dataset, network.quantiser)
+    train, test = quantise(dataset, network)
     probe = Probe.choose(network, test.inputs[0], int(test.labels[0]), train.inputs, train.labels)
     record = stack.enter_context(Recorder(folder, network, probe, options.device, epochs))
     if options.live:
@@ -307,27 +221,30 @@ def _recorder(
 
 
 def _draw(device: Device, network: Network, dataset: Dataset, out: Path) -> None:
-    from .plots import learning_curve, record_sample, spike_raster
+    from .plots import ENCODED, SCALED, learning_curve, record_sample, spike_raster
 
     title = f"{dataset.name} on {sizes(network.config)}"
     learning_curve(network.history, out / CURVE_FILE, f"{title}, device {device.name}, seed {network.seed}")
-    _, test = quantise(dataset, network.quantiser)
+    _, test = quantise(dataset, network)
     record = record_sample(device, test.inputs[0])
     spike_raster(
         record, out / RASTER_FILE, f"{title}: test sample 0 after {network.epochs_done} epochs",
         f"states read step by step from the device: {device.name}", network.class_names, int(test.labels[0]),
+        SCALED if network.scaled else ENCODED,
     )  # fmt: skip
 
 
 def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epochs: int, console: Console) -> None:
-    config, steps = network.config, [len(x) for x in (*dataset.train, *dataset.test)]
+    config, lengths = network.config, [len(x) for x in (*dataset.train, *dataset.test)]
+    steps = [length * (network.encoder.stretch if network.encoder else 1) for length in lengths]
     resumed = f", {network.epochs_done} of them done in {options.resume}" if options.resume else ""
-    shape = f"{dataset.n_channels} channels, {min(steps)} to {max(steps)} steps, {dataset.n_classes} classes"
+    shape = f"{dataset.n_channels} channels, {min(lengths)} to {max(lengths)} steps, {dataset.n_classes} classes"
     nothing = "nothing; --out DIR keeps the network and pictures"
-    constant = network.quantiser.constant_channels
+    constant, encoder = network.quantiser.constant_channels, network.encoder
     origin = f"preset {network.preset}" if network.preset in PRESETS else "sizes from the data"
     rows: list[tuple[str, object]] = [
         ("data set", f"{dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, {shape}"),
+        ("encoder", encoder and f"{encoder}: {config.inputs} inputs, {min(steps)} to {max(steps)} steps"),
         ("network", f"{sizes(config)}, {origin}, {config.groups} filter groups, {config.lanes} lanes"),
         ("device", f"{options.device}, configuration {config.config_hash}"),
         ("epochs", f"{epochs}{resumed}, seed {network.seed}"),
@@ -342,8 +259,9 @@ def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epoch
 
 
 def _show_result(result: LearnResult, network: Network, options: LearnOptions, console: Console) -> None:
+    accuracy = None if result.test_accuracy is None else f"{result.test_accuracy:.4f}"
     rows: list[tuple[str, object]] = [
-        ("test accuracy", f"{result.test_accuracy:.4f} after {result.epochs} epochs"),
+        ("test accuracy", accuracy and f"{accuracy} after {result.epochs} epochs"),
         ("train accuracy", f"{result.train_accuracy:.4f} without learning"),
         ("time", f"{result.wall_seconds:.1f} s for {result.steps:,} steps"),
         ("clocks", result.device_cycles and f"{result.device_cycles:,}"),

@@ -17,6 +17,7 @@ from solsa.contract import CONTRACT_VERSION, NetworkConfig
 from solsa.contract.parameters import Rate
 
 from .data import Dataset
+from .encoders import Encoder
 from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
@@ -81,6 +82,8 @@ class LearnResult:
     #: None on a device that counts no clocks (golden model).
     device_cycles: int | None
     config_hash: str
+    #: What made currents or spikes of the data; None: values are currents.
+    encoder: str | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
@@ -103,28 +106,39 @@ OnProgress = Callable[[Progress], object]
 OnNetwork = Callable[[Network], None]
 
 
-def quantise(dataset: Dataset, quantiser: Quantiser) -> tuple[Samples, Samples]:
-    """Training and test samples in the input format."""
+def quantise(dataset: Dataset, network: Network) -> tuple[Samples, Samples]:
+    """Training and test samples as a network takes them."""
     return (
-        Samples(quantiser.transform_all(dataset.train).samples, dataset.train_labels),
-        Samples(quantiser.transform_all(dataset.test).samples, dataset.test_labels),
+        Samples(network.inputs(dataset.train), dataset.train_labels),
+        Samples(network.inputs(dataset.test), dataset.test_labels),
     )
 
 
-def start_network(config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int) -> Network:
-    """Untrained network for a data set; input scale from its training samples only."""
-    fmt = config.formats.input
-    return Network.untrained(
+def start_network(
+    config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int, encoder: Encoder | None = None
+) -> Network:
+    """Untrained network for a data set; input scale, and ranges of the encoder, from its training samples only."""
+    fmt, train = config.formats.input, dataset.train
+    if encoder is not None:
+        encoder = encoder.fit(train)
+        train = [encoder.transform(sample) for sample in train]
+    if encoder is None or encoder.graded:
+        quantiser = Quantiser.fit(train, fmt.frac, fmt.width)
+    else:
+        quantiser = Quantiser.unscaled(train[0].shape[1], fmt.frac, fmt.width)
+    network = Network.untrained(
         config,
         preset,
         recipe,
         dataset.class_names,
         seed,
-        schedule=recipe.schedule(config, [len(sample) for sample in dataset.train]),
-        quantiser=Quantiser.fit(dataset.train, fmt.frac, fmt.width),
+        schedule=recipe.schedule(config, [len(sample) for sample in train]),
+        quantiser=quantiser,
         dataset=dataset.name,
         data_sha256=fingerprint(dataset),
     )
+    network.encoder, network.binning = encoder, dataset.binning
+    return network
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -188,7 +202,7 @@ def learn(
     """
     network.check_dataset(dataset)
     began, cycles = time.perf_counter(), device.cycles
-    run = _Run(device, network, *quantise(dataset, network.quantiser), on_progress, due, on_snapshot)
+    run = _Run(device, network, *quantise(dataset, network), on_progress, due, on_snapshot)
     while network.epochs_done < epochs:
         run.restoring(run.epoch)
         on_epoch(network)
@@ -207,6 +221,7 @@ def learn(
         wall_seconds=time.perf_counter() - began,
         device_cycles=counted if counted > 0 else None,
         config_hash=network.config.config_hash,
+        encoder=str(network.encoder) if network.encoder else None,
         history=network.history,
         notes=list(dataset.notes),
         versions=versions(),

@@ -120,7 +120,7 @@ def test_an_encoder_is_stored_and_applied(kind: str) -> None:
     assert (again.transform(RAMP) == encoder.transform(RAMP)).all()
     data = Dataset("d", [RAMP], np.array([0]), [RAMP[:2]], np.array([0]), ("a", "b"))
     out = encoder.apply(data)
-    assert out.n_channels == encoder.outputs(2)
+    assert out.n_channels == 2 * encoder.factor
     assert out.notes == (f"encoder {encoder}",)
     with pytest.raises(DataError, match=r"shape \(4, 1\), fitted on 2 channels"):
         encoder.transform(RAMP[:, :1])

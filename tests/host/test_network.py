@@ -96,7 +96,7 @@ def _pickled(path: Path) -> None:
         (lambda p: _bytes(p, lambda b: b[: len(b) // 2]), "not a network file of solsa, or damaged"),
         (lambda p: _bytes(p, lambda b: b[:400] + bytes([b[400] ^ 255]) + b[401:]), "damaged"),
         (lambda p: _meta(p, lambda m: m.update(kind="other")), "not a network file of solsa"),
-        (lambda p: _meta(p, lambda m: m.update(version=2)), "network file version 2, this solsa reads 1"),
+        (lambda p: _meta(p, lambda m: m.update(version=3)), "network file version 3, this solsa reads 1 to 2"),
         (lambda p: _meta(p, lambda m: m.update(config_hash="12345678")), "another contract version"),
         (lambda p: _meta(p, lambda m: m["config"].update(lanes=3)), "3 lanes, allowed a power of two"),
         (lambda p: _meta(p, lambda m: m["parameters"].update(rho=[0])), "rho has 1 layers, the network has 2"),

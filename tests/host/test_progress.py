@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def samples(run: Path) -> tuple[Network, Probe, np.ndarray]:
     network = Network.load(run / "network.npz")
-    train, test = quantise(load_dataset(str(run.parent / "toy.npz")), network.quantiser)
+    train, test = quantise(load_dataset(str(run.parent / "toy.npz")), network)
     probe = Probe.choose(network, test.inputs[0], int(test.labels[0]), train.inputs, train.labels)
     return network, probe, test.inputs[0]
 

@@ -49,7 +49,7 @@ def test_it_learns_and_reports(dataset: Dataset) -> None:
     kept: list[int] = []
     with Device.open("golden", CONFIG) as device:
         result = learn(device, network, dataset, 6, seen.append, lambda n: kept.append(n.epochs_done))
-        train, test = quantise(dataset, network.quantiser)
+        train, test = quantise(dataset, network)
         decisions = evaluate(device, test)
         known = evaluate(device, train)
     assert result.test_accuracy == result.history[-1]["test_accuracy"] == np.mean(decisions == dataset.test_labels) == 1

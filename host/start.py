@@ -1,0 +1,125 @@
+"""What a call of ``solsa learn`` begins with: its options, the data set, and a network, new or to be gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from solsa.contract import ConfigError, preset
+
+from .checkpoint import EVERY, KEEP, load_newest
+from .data import Dataset, load_dataset
+from .encoders import encoder_of
+from .geometry import check_sizes, network_for
+from .network import Network, NetworkError
+from .options import optional
+from .recipe import default_recipe, recipe_for
+from .train import fingerprint, start_network
+from .transport import DEFAULT_BAUD
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnOptions:
+    """Arguments of ``solsa learn``."""
+
+    dataset: str
+    device: str = "golden"
+    preset: str | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    json: Path | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    check_golden: bool = False
+    baud: int = DEFAULT_BAUD
+    checkpoint: str = EVERY
+    keep: int = KEEP
+    faults: str | None = None
+    #: Show a page of the run on this machine while it goes on.
+    live: bool = False
+    scrub: bool = False
+    #: Study and number of the trial whose network and recipe are taken.
+    chosen: tuple[Path, int] | None = None
+    #: As ``NAME:option=value``; without it values are currents.
+    encoder: str | None = None
+    #: Steps of the longest recording of event lists.
+    bins: int | None = None
+    #: Resumed from a folder: a run whose epochs are all done is finished.
+    finish: bool = False
+
+
+def begin(options: LearnOptions, say: Callable[[str], None]) -> tuple[LearnOptions, Dataset, Network]:
+    """Options with the file that was found, data set and network; ``say`` gets a line per damaged checkpoint.
+
+    Raises
+    ------
+    ConfigError, DataError, NetworkError
+        For arguments that cannot work.
+    """
+    if options.resume is not None:
+        return _resumed(options, options.resume, say)
+    dataset = load_dataset(options.dataset, options.bins)
+    if options.chosen is not None:
+        return options, dataset, _from_sweep(options, options.chosen, dataset)
+    return options, dataset, _fresh(options, dataset)
+
+
+def epochs_of(options: LearnOptions, network: Network) -> int:
+    """Epochs in total; ConfigError if they are done already."""
+    epochs = network.recipe.epochs if options.epochs is None else options.epochs
+    if epochs < network.epochs_done or (epochs == network.epochs_done and not options.finish):
+        raise ConfigError(
+            f"{epochs} epochs in total, but {options.resume} has {network.epochs_done} already; give a larger --epochs"
+        )
+    return epochs
+
+
+def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
+    encoder, shaped = encoder_of(options.encoder), dataset
+    if encoder is not None:
+        encoded = encoder.fit(dataset.train).apply(dataset)
+        shaped = replace(encoded, name=f"{dataset.name} through {encoder}")
+    config, name = network_for(shaped, options.preset)
+    recipe = recipe_for(dataset.name, config) if encoder is None else default_recipe(config)
+    if options.epochs is not None:
+        recipe = recipe.with_(epochs=options.epochs)
+    return start_network(config, name, recipe, dataset, options.seed or 0, encoder)
+
+
+def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:
+    """Untrained network of a trial; it is trained on all training samples, those of validation included."""
+    plan = optional("solsa.host.sweep_choice", "chosen_plan", "sweep")(*chosen)
+    check_sizes(plan.config, dataset, f"trial {chosen[1]} of {chosen[0]}")
+    recipe = plan.recipe if options.epochs is None else plan.recipe.with_(epochs=options.epochs)
+    return start_network(plan.config, plan.name, recipe, dataset, plan.seed if options.seed is None else options.seed)
+
+
+def _resumed(options: LearnOptions, file: Path, say: Callable[[str], None]) -> tuple[LearnOptions, Dataset, Network]:
+    """The network to go on with, and its data in the same bins; the options then name its file."""
+    if file.is_dir():
+        folder = file
+        file, network = load_newest(folder, say)
+        options = replace(options, resume=file, finish=True, out=options.out or folder)
+    else:
+        network = Network.load(file)
+    dataset = load_dataset(options.dataset, options.bins, network.binning)
+    network.check_dataset(dataset)
+    if dataset.name != network.dataset:
+        raise NetworkError(f"{file} was trained on {network.dataset}, not on {dataset.name}")
+    for name, given, kept in (
+        ("bins", options.bins, network.binning and network.binning.bins),
+        ("encoder", options.encoder and (encoder_of(options.encoder) or "direct"), network.encoder or "direct"),
+    ):
+        if given is not None and str(given) != str(kept):
+            raise NetworkError(f"{file} was trained with --{name} {kept}, not {given}; leave --{name} out")
+    if network.data_sha256 not in ("", fingerprint(dataset)) or network.samples_done > len(dataset.train):
+        raise NetworkError(f"{file} was trained on other samples than {options.dataset} holds now")
+    if options.preset is not None and preset(options.preset) != network.config:
+        raise NetworkError(
+            f"{file} holds configuration {network.config.config_hash} ({network.preset}), "
+            f"preset {options.preset} is {preset(options.preset).config_hash}"
+        )
+    if options.seed is not None and options.seed != network.seed:
+        raise NetworkError(f"{file} was started with seed {network.seed}, not {options.seed}")
+    return options, dataset, network
