@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from data_page import data_page
 from learning_page import learning_page
 from performance_page import performance
 from reference_pages import commands_page, wire_page
@@ -154,7 +155,7 @@ def main() -> int:
     if (RESULTS / "learning.json").exists():  # hours of measuring: written by its own command
         pages[DOCS / "learning.md"] = learning_page(RESULTS, DOCS / "pictures")
     pages |= {DOCS / "reliability.md": reliability()}
-    pages |= {DOCS / "wire.md": wire_page(), DOCS / "commands.md": commands_page()}
+    pages |= {DOCS / "wire.md": wire_page(), DOCS / "data.md": data_page(), DOCS / "commands.md": commands_page()}
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:

@@ -61,6 +61,17 @@ def test_the_notebook_runs(path: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("page", ["python.md", "nir.md"])
+def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
+    found = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    assert found
+    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", "\n".join(found)], cwd=tmp_path,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "False" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def blocks() -> list[tuple[str, str]]:
     """Kind and commands of the tutorial's blocks."""
     text = (ROOT / "docs" / "tutorial.md").read_text()

@@ -38,9 +38,10 @@ def picture(path: Path) -> np.ndarray:
     return data
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 40])
-def test_the_learning_curve(tmp_path: Path, epochs: int) -> None:
-    history = [{"epoch": i + 1, "online_accuracy": 1 - 1 / (i + 2), "test_accuracy": 0.4} for i in range(epochs)]
+@pytest.mark.parametrize(("epochs", "test"), [(1, 0.4), (2, None), (40, 0.4)])
+def test_the_learning_curve(tmp_path: Path, epochs: int, test: float | None) -> None:
+    """Without test samples their accuracy is None, and there is one curve."""
+    history = [{"epoch": i + 1, "online_accuracy": 1 - 1 / (i + 2), "test_accuracy": test} for i in range(epochs)]
     learning_curve(history, tmp_path / "a.png", "title")
     data = picture(tmp_path / "a.png")
     assert data.shape[:2] == (630, 1050)

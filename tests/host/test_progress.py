@@ -167,6 +167,17 @@ def test_the_report_says_what_the_result_says(run: Path, tmp_path: Path) -> None
     assert "http" not in page.split("<style>")[0]
 
 
+def test_a_run_without_test_samples_has_a_report(run: Path, tmp_path: Path) -> None:
+    content = load_progress(run)
+    content["epochs"] = [e | {"test_accuracy": None} for e in content["epochs"]]
+    (tmp_path / "progress.json").write_text(json.dumps(content))
+    assert solsa("report", tmp_path).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert "test accuracy" not in page
+    assert "None" not in page
+
+
 def test_a_run_that_was_stopped_has_a_report(run: Path, tmp_path: Path) -> None:
     content = load_progress(run)
     content["epochs"] = content["epochs"][:1]
