@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from solsa.contract import ConfigError, NetworkConfig, Readout, preset
@@ -54,6 +55,20 @@ def config_for(layers: tuple[int, ...], steps: int = 0, **changes: Any) -> Netwo
         frame = _power(max(frame, layers[0] + targets + 11, 8 * layers[-1] + 7))
         table = min(_LARGEST_TABLE, _power(max(table, steps)))
     return base.with_(**{"layers": layers, "frame_bytes": frame, "max_steps": table} | changes)
+
+
+def named_config(layers: str | Sequence[int], changes: dict[str, Any]) -> tuple[NetworkConfig, str]:
+    """Configuration of a preset or of layer sizes with some fields changed, and its name; raises ConfigError."""
+    try:
+        if "readout" in changes:
+            changes["readout"] = Readout(changes["readout"])
+        if isinstance(layers, str):
+            made = preset(layers).with_(**changes)
+            return made, layers if made == preset(layers) else sizes(made)
+        made = config_for(tuple(int(size) for size in layers), **changes)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"network: {error}") from None
+    return made, sizes(made)
 
 
 def fitted(base: NetworkConfig, dataset: Dataset, hidden: tuple[int, ...]) -> NetworkConfig:

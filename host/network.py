@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from solsa.contract import ConfigError, NetworkConfig, Parameters, Readout, preset
+from solsa.contract import ConfigError, NetworkConfig, Parameters
 
 from .arrays import class_names
 from .data import Dataset
@@ -26,7 +26,7 @@ from .data_files import DataError, FloatArray
 from .encoders import Encoder, encoder_of
 from .events import Binning
 from .files import write_atomically
-from .geometry import config_for, sizes
+from .geometry import named_config, sizes
 from .quantise import IntArray, Quantiser
 from .recipe import Recipe, default_recipe, initial_weights
 from .words import Ints
@@ -170,7 +170,7 @@ class Network:
         chosen = encoder_of(encoder)
         if chosen is not None and not isinstance(layers, str) and len(layers):
             layers = (layers[0] * chosen.factor, *layers[1:])
-        made, name = _config(layers, config)
+        made, name = named_config(layers, config)
         if chosen is not None and made.inputs % chosen.factor:
             raise ConfigError(f"encoder {chosen}: {chosen.factor} channels of one, but {made.inputs} inputs of {name}")
         plan = recipe if isinstance(recipe, Recipe) else _changed(default_recipe(made), recipe or {})
@@ -397,20 +397,6 @@ class Network:
         if len(self.class_names) != self.config.outputs:
             raise NetworkError(f"damaged, {len(self.class_names)} class names for {self.config.outputs} outputs")
         np.random.PCG64().state = cast(Any, self.shuffler)
-
-
-def _config(layers: str | Sequence[int], changes: dict[str, Any]) -> tuple[NetworkConfig, str]:
-    """Configuration and its name."""
-    try:
-        if "readout" in changes:
-            changes["readout"] = Readout(changes["readout"])
-        if isinstance(layers, str):
-            made = preset(layers).with_(**changes)
-            return made, layers if made == preset(layers) else sizes(made)
-        made = config_for(tuple(int(size) for size in layers), **changes)
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, ConfigError) else ConfigError(f"network: {error}") from None
-    return made, sizes(made)
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
