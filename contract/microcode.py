@@ -278,6 +278,17 @@ def microcode(config: NetworkConfig) -> Microcode:
     return Microcode(tuple(rows), starts)
 
 
+def gain_bound(config: NetworkConfig) -> Format:
+    """Format that rho*h is clipped to before lam - rho*h is.
+
+    Its ends lie more than the range of the gain beyond lam in [0, 1], so the difference saturates as it would have.
+    One that a program saturates to anyway costs no logic, if it is wide enough.
+    """
+    f = config.formats
+    needed = f.gain.width + 2
+    return next((fmt for fmt in (f.current, f.membrane) if fmt.width >= needed), Format(needed, f.gain.frac))
+
+
 def _neuron(config: NetworkConfig) -> list[Row]:
     f, ops, p = config.formats, config.formats.operations(), _Program()
     n = NeuronField
@@ -351,6 +362,7 @@ def _neuron(config: NetworkConfig) -> list[Row]:
     p.row(Source.CONSTANT, set_x=True)
     p.multiply(Source.ACC, unsigned=f.surrogate.width == RIGHT_BITS)
     p.shift(ops["gain_reset"].shift)
+    p.saturate(gain_bound(config))  # the whole product is wider than X
     p.row(Source.ACC, set_x=True)
     p.fetch(Place.LAM, 0)
     p.row(Source.CONSTANT, Op.LOAD)

@@ -28,6 +28,7 @@ from solsa.contract.microcode import (
     Scratch,
     Source,
     When,
+    gain_bound,
     microcode,
 )
 from solsa.contract.registers import MAX_GROUPS, Register
@@ -503,6 +504,7 @@ class Engine(wiring.Component):
         return max(
             f.current.width, f.membrane.width + 1, f.threshold.width + 1, f.filter_trace.width, f.adapt_trace.width,
             f.adapt_sum.width, f.surrogate.width + 1, f.adaptive.width + 2, _RECIPROCAL_BITS + 1,
+            gain_bound(self.config).width,
         )  # fmt: skip
 
     @property

@@ -4,8 +4,9 @@
 
 A stream of bytes goes to both, cut after every delimiter: each piece that is not empty is a frame for the device and
 gets one reply, which must be the same bytes. After every request that was accepted, all state words of both are read
-and compared, every clock-free register included; a request that is repeated is sent twice first, so that one executed
-twice shows. A device that stays silent hangs.
+and compared, every clock-free register included, before the next byte; a request that is repeated is sent twice first,
+so that one executed twice shows (reading in between would make the device forget its number). A device that stays
+silent hangs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,8 @@ class Fuzz:
     _sequence: int = 0
     _pending: bytes = b""
     _executed: int = 0
+    #: accepted requests after which no state was compared yet
+    _owed: int = 0
 
     def run(self, frames: int, progress: Callable[[int], None] = lambda _: None) -> None:
         """Send so many frames; raises Wrong at the first difference."""
@@ -102,24 +106,23 @@ class Fuzz:
             kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
             self.counts[f"kind: {kind}"] += 1
             self.counts["frames"] += 1
-            if self._send(self._bytes(kind)):
-                self._compare_state(reads)
+            self._send(self._bytes(kind), reads)
             progress(number)
-        self._send(_END)
+        self._send(_END, reads)
         self._compare_state(reads)
 
     # -- traffic ------------------------------------------------------------------------------------------------------
-    def _send(self, data: bytes) -> bool:
-        """Send bytes piece by piece; whether a request was accepted."""
-        accepted = False
-        for piece in data.split(_END)[:-1]:
-            accepted |= self._piece(piece + _END)
-        rest = data[data.rfind(_END) + 1 :]
-        if rest:  # a frame without its end: the next one joins it
+    def _send(self, data: bytes, reads: list[bytes]) -> None:
+        """Send bytes piece by piece, and compare the states after every accepted one."""
+        pieces = data.split(_END)
+        for piece, following in pairwise(pieces):
+            self._owed += self._piece(piece + _END)
+            if self._owed and piece != following:
+                self._compare_state(reads)
+        if rest := pieces[-1]:  # a frame without its end: the next one joins it
             self.device.send(rest)
             self.golden.send(rest)
             self._pending += rest
-        return accepted
 
     def _piece(self, piece: bytes) -> bool:
         self.device.send(piece)
@@ -156,8 +159,10 @@ class Fuzz:
 
     def _compare_state(self, reads: list[bytes]) -> None:
         if self._pending:  # what follows an accepted frame must not become the begin of a read
-            self._piece(_END)
+            self._owed += self._piece(_END)
         self.counts["states compared"] += 1
+        self.counts["accepted and compared"] += self._owed
+        self._owed = 0
         for frame in reads:
             self.device.send(frame)
             self.golden.send(frame)
@@ -283,6 +288,8 @@ def main() -> int:
         "differences": len(problems),
         "first_difference": problems[0] if problems else None,
         "accepted": counts["reply: OK"],
+        "repeats_answered_again": counts["repeated requests"],
+        "accepted_and_compared": counts["accepted and compared"],
         "states_compared": counts["states compared"],
         "device_clocks": sum(each["clocks"] for each in parts),
         "seconds": round(time.monotonic() - began, 1),
@@ -296,7 +303,7 @@ def main() -> int:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m tests.reliability.fuzz --frames {frames} --seed {seed} --jobs {jobs}",
     }
-    print(json.dumps({key: result[key] for key in list(result)[:11]}, indent=2))
+    print(json.dumps({key: result[key] for key in list(result)[:13]}, indent=2))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(arguments.json, result)
