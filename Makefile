@@ -72,7 +72,8 @@ pins: $(STAMP) ## cocotb at the pins of the complete device, on Verilator and Ic
 	$(BIN)/python tests/record.py pins tests/pins
 
 mutation: $(STAMP) ## planted bugs: every mutant of the RTL against the tests of its file
-	$(BIN)/python -m tests.mutation --json docs/results/mutation.json --markdown docs/mutation.md
+	$(BIN)/python -m tests.mutation --before docs/results/mutation.json \
+	  --json docs/results/mutation.json --markdown docs/mutation.md
 
 formal: $(STAMP) ## proofs with their covers and controls
 	$(BIN)/python -m tests.formal --json docs/results/formal.json

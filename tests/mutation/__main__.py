@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="mutants at a time (2)")
     parser.add_argument("--automatic", type=int, default=0, metavar="N", help="N automatic mutants as well (0)")
     parser.add_argument("--fresh", action="store_true", help="ignore outcomes of earlier runs in .cache/mutation")
+    parser.add_argument("--before", type=Path, metavar="FILE", help="figures of an earlier run: try its killers first")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page")
     options = parser.parse_args()
@@ -58,7 +59,9 @@ def main() -> int:
     started = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the pytest runs must not outlive this program
     try:
-        harness = Harness(options.workers, fresh=options.fresh)
+        before = json.loads(options.before.read_text())["rows"] if options.before else []
+        killers = {row["name"]: row["killer"] for row in before if "killer" in row}
+        harness = Harness(options.workers, fresh=options.fresh, before=killers)
         harness.control(say)
         outcomes = harness.run_all(chosen, show)
         if options.automatic:

@@ -116,11 +116,15 @@ class Harness:
         Folder for copies, outcomes and compiled libraries.
     bound : float
         Processor seconds that every test may take besides a multiple of its usual time.
+    before : dict, optional
+        Test that killed each mutant in an earlier run; it is tried before the stages.
     """
 
-    def __init__(self, workers: int = 2, *, fresh: bool = False, cache: Path = CACHE, bound: float = 15.0) -> None:
+    def __init__(self, workers: int = 2, *, fresh: bool = False, cache: Path = CACHE, bound: float = 15.0,
+                 before: dict[str, str] | None = None) -> None:  # fmt: skip
         self.workers, self.fresh, self.cache, self.bound = workers, fresh, cache, bound
         self.base = cache / "base"
+        self.before = before or {}
         self.usual: dict[str, float] = {}
         self._running: set[int] = set()
         self._numbers = itertools.count()
@@ -231,11 +235,14 @@ class Harness:
         shutil.copytree(self.base, tree, symlinks=True)
         try:
             (tree / "rtl" / mutant.file).write_text(text)
-            store = self.cache / "outcomes" / f"{_digest(tree, killers.stages(mutant.file))}.json"
+            stages = killers.stages(mutant.file)
+            if (earlier := self.before.get(name, "")) in self.usual:
+                stages = [[earlier], *stages]
+            store = self.cache / "outcomes" / f"{_digest(tree, stages)}.json"
             if store.exists() and not self.fresh:
                 stored = json.loads(store.read_text())
             else:
-                stored = self._stages(tree, mutant)
+                stored = self._stages(tree, stages)
                 store.parent.mkdir(parents=True, exist_ok=True)
                 store.write_text(json.dumps(stored))
         except HarnessError as error:
@@ -253,10 +260,10 @@ class Harness:
             outcome.problem = "survives, and nothing says why"
         return outcome
 
-    def _stages(self, tree: Path, mutant: Mutant) -> dict[str, Any]:
+    def _stages(self, tree: Path, stages: list[list[str]]) -> dict[str, Any]:
         started, tests = time.monotonic(), 0
         killer: dict[str, Any] = {"test": "", "why": "", "stillborn": False}
-        for stage in killers.stages(mutant.file):
+        for stage in stages:
             found = self._pytest(tree, stage, first=True)
             tests += len(found["seconds"])
             if found["failed"]:

@@ -83,6 +83,20 @@ def test_killed_and_survived(harness: Harness) -> None:
     assert "a comment" in page(found)
 
 
+def test_the_killer_of_an_earlier_run_comes_first(harness: Harness) -> None:
+    first = f"{TEST}[9]"
+    harness.usual, harness.before = {first: 1.0}, {"planted": first}
+    stages: list[list[str]] = []
+    harness._stages = lambda tree, wanted: (
+        stages.extend(wanted) or {"killer": first, "why": "", "stillborn": False, "seconds": 0.0, "tests": 1}
+    )  # type: ignore[method-assign]
+    outcome(harness, "MIN_DIVISOR = 4", "MIN_DIVISOR = 3")
+    assert stages == [[first], [TEST]]
+    harness.usual = {}  # a test that is gone since
+    outcome(harness, "MIN_DIVISOR = 4", "MIN_DIVISOR = 2")
+    assert stages[2:] == [[TEST]]
+
+
 def test_a_hang_is_killed(harness: Harness) -> None:
     found = outcome(harness, "    if not isinstance(divisor, int)", "    while True:\n        pass\n    if not divisor")
     assert found.killer
