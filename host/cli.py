@@ -19,7 +19,7 @@ from .cli_nir import app as nir_app
 from .cli_pictures import report_command, watch_command
 from .cli_sweep import sweep_command
 from .display import Bar, numbers, table
-from .errors import OneLineErrors, RunFailed
+from .errors import RunFailed
 from .files import check_file, write_json
 from .geometry import BASE, sizes
 from .golden_device import GoldenDevice
@@ -38,8 +38,10 @@ from .options import (
     optional,
     set_quiet,
 )
+from .program import Program
 from .session import run_eval, run_learn
 from .start import LearnOptions
+from .train import versions
 from .transport import DEFAULT_BAUD
 
 #: Steps of the longest JapaneseVowels sample: what ``info`` takes for the comparison with BPTT.
@@ -47,13 +49,7 @@ BPTT_STEPS = 29
 #: Kinds of time steps that ``info`` lists: learning off; learning on; weights updated as well.
 STEPS = ("inference", "learning", "scheduled")
 
-app = typer.Typer(
-    cls=OneLineErrors,
-    add_completion=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-)
+app = Program(add_completion=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 
 DeviceOption = Annotated[
     str, typer.Option(metavar="golden|sim|PORT", help="Golden model, simulated device, or a board's serial port.")
@@ -61,9 +57,19 @@ DeviceOption = Annotated[
 SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the random networks and stimuli.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        found = versions()
+        typer.echo(f"solsa {found['solsa']}, contract {found['contract']}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
 def solsa(
     context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Spiking networks that learn on the FPGA.

@@ -16,11 +16,12 @@ from solsa.contract import ConfigError
 from .cli_bench_core import core_command, link_command, sim_command
 from .files import check_file, make_folder, write_json
 from .options import JsonOption, QuietOption, console, optional
+from .program import Program
 
 if TYPE_CHECKING:
     from .bench_learning import Job
 
-bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+bench = Program(no_args_is_help=True)
 
 
 @bench.callback()

@@ -11,11 +11,12 @@ import typer
 from .data import Dataset, load_dataset
 from .display import numbers, table
 from .encoders import KINDS, encoder_of
-from .errors import OneLineErrors
 from .files import check_file, write_atomically, write_json
 from .options import BinsOption, EncoderOption, JsonOption, QuietOption, console
+from .plots import whole_numbers
+from .program import Program
 
-app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, help="Look at data sets.")
+app = Program(no_args_is_help=True, help="Look at data sets.")
 _MOST_CLASSES = 6
 _MOST_CHANNELS = 24
 
@@ -106,8 +107,10 @@ def draw(dataset: Dataset, path: Path) -> None:
         image = plot.imshow(sample.T, aspect="auto", origin="lower", interpolation="nearest", cmap="viridis",
                             vmin=values.min(), vmax=values.max())  # fmt: skip
         plot.set_ylabel(f"class {name}\nchannel", fontsize=8)
+        plot.yaxis.set_major_locator(whole_numbers())
     rows[-1].set_xlabel("time step")
+    rows[-1].xaxis.set_major_locator(whole_numbers())
     rows[-1].set_xlim(-0.5, max(len(sample) for sample in first) - 0.5)
-    figure.colorbar(image, ax=rows.tolist(), pad=0.015, fraction=0.05)
+    figure.colorbar(image, ax=rows.tolist(), pad=0.015, fraction=0.05).set_label("value", fontsize=8)
     figure.suptitle(f"{dataset.name}: first training sample of each class", x=0.01, ha="left", fontsize=11)
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))

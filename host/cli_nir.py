@@ -9,14 +9,14 @@ import typer
 
 from solsa.contract import Layout
 
-from .errors import OneLineErrors
 from .files import check_file, write_json
 from .geometry import sizes
 from .network import Network
 from .nir_import import DT, import_nir
 from .options import JsonOption, QuietOption, console
+from .program import Program
 
-app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False, help="Import and export networks as NIR graphs.")
+app = Program(no_args_is_help=True, help="Import and export networks as NIR graphs.")
 
 DtOption = Annotated[float, typer.Option(metavar="SECONDS", help="Length of a step; Norse steps by 1e-3.")]
 OutOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result here.")]

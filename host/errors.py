@@ -60,7 +60,10 @@ class OneLineErrors(TyperGroup):
             # Usage errors of click, which typer exports or vendors depending on its version.
             if not hasattr(error, "format_message"):
                 raise
-            stop(error.format_message(), WRONG_USE)
+            message = error.format_message()
+            if not message:  # a group without a command, whose help has been printed
+                sys.exit(WRONG_USE)
+            stop(message, WRONG_USE)
         if status == INTERRUPTED:  # newer typers answer an interrupt with this status and no word
             stop("interrupted", INTERRUPTED)
         sys.exit(status if isinstance(status, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +12,22 @@ from rich.console import Console
 
 from solsa.contract import PRESETS, ConfigError
 
+from .encoders import KINDS
 from .files import STDOUT
 
 #: Whether the command that runs now shows results only; set by --quiet and by --json -.
 _quiet = False
 
-PresetOption = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.")]
+
+def _completed(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Completion of a shell: the names that begin as typed."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]  # typer knows it by this name
+
+
+PresetOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"One of {', '.join(PRESETS)}.", autocompletion=_completed(PRESETS)),
+]
 
 
 def _json_asked(path: Path | None) -> Path | None:
@@ -52,7 +63,11 @@ SweepOption = Annotated[
 TrialOption = Annotated[int | None, typer.Option("--trial", metavar="N", min=0, help="Number of that trial.")]
 EncoderOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Make spikes or currents of the values; NAME:option=value sets an option."),
+    typer.Option(
+        metavar="NAME",
+        help="Make spikes or currents of the values; NAME:option=value sets an option.",
+        autocompletion=_completed(KINDS),
+    ),
 ]
 BinsOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Steps of the longest recording of event lists (100).")

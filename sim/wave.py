@@ -8,6 +8,7 @@ clock is 10 ns.
 from __future__ import annotations
 
 import datetime
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -192,6 +193,9 @@ def run_wave(
             raise
         finally:
             core.close()
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)  # tempfile makes files private
     temporary.replace(file)
     gtkw, surfer = file.with_suffix(".gtkw"), file.with_suffix(".sucl")
     _write_gtkw(gtkw, file, core.signals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,18 @@ def test_help_fits_80_columns(command: tuple[str, ...]) -> None:
             assert "--json" in result.stdout
             assert "Example" in result.stdout
         assert "--quiet" in result.stdout
+        assert "<bool>" not in result.stdout
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    for group in ("data", "nir", "bench"):
+        result = solsa(group)
+        assert (result.exit_code, result.stderr) == (2, "")
+        assert "Commands" in result.stdout
+
+
+def test_the_version() -> None:
+    assert re.fullmatch(r"solsa \d+\.\d+\.\d+, contract \d+\n", solsa("--version").stdout)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +107,12 @@ def test_completion(shell: str) -> None:
     assert script.returncode == 0
     assert "solsa" in script.stdout
     if shell == "bash":
-        environment |= {"_SOLSA_COMPLETE": "complete_bash", "COMP_WORDS": "solsa ver", "COMP_CWORD": "1"}
-        words = subprocess.run([SOLSA], env=environment, capture_output=True, text=True)
-        assert "verify" in words.stdout.split()
+        for begun, at, word in (
+            ("solsa ver", 1, "verify"), ("solsa learn --preset v", 3, "vowels"), ("solsa learn --encoder r", 3, "rate")
+        ):  # fmt: skip
+            environment |= {"_SOLSA_COMPLETE": "complete_bash", "COMP_WORDS": begun, "COMP_CWORD": str(at)}
+            words = subprocess.run([SOLSA], env=environment, capture_output=True, text=True)
+            assert words.stdout.split() == [word]
 
 
 def test_an_error_on_a_terminal_breaks_between_words(tmp_path: Path) -> None:
