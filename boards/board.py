@@ -60,6 +60,8 @@ class Family:
         For yosys' ``synth_*`` command.
     script_after_read : str
         Commands for yosys between reading the design and synthesis.
+    place_opts : str
+        For nextpnr.
     freq : bool
         nextpnr is told the clock on its command line, since the platform loses the constraint.
     """
@@ -79,6 +81,7 @@ class Family:
     pll: PllKind
     synth_opts: str = ""
     script_after_read: str = ""
+    place_opts: str = ""
     freq: bool = False
 
 

@@ -223,7 +223,7 @@ def _run(
 
     BuildError with the first error line if a tool fails, PlaceError if nextpnr does on every seed.
     """
-    options = f"--report report.json --detailed-timing-report {_SEED} --timing-allow-fail"
+    options = f"--report report.json --detailed-timing-report {_SEED} --timing-allow-fail {board.family.place_opts}"
     if board.family.freq:
         options += f" --freq {core.clock_mhz:.4f}"
     plan = board.platform().build(
