@@ -16,6 +16,9 @@ import numpy as np
 from .data import Dataset
 from .data_files import DataError, FloatArray
 
+#: Steps of an encoded sample at most.
+_MOST_STEPS = 1 << 18
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -137,6 +140,10 @@ class Encoder:
             raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
         if sample.ndim != 2 or sample.shape[1] != self.channels:
             raise DataError(f"encoder {self.kind}: shape {sample.shape}, fitted on {self.channels} channels")
+        if len(sample) * self.stretch > _MOST_STEPS:
+            raise DataError(
+                f"encoder {self}: {len(sample) * self.stretch} steps of {len(sample)}, allowed {_MOST_STEPS}"
+            )
         encoded: FloatArray = getattr(self, f"_{self.kind}")(sample)
         return encoded
 

@@ -68,6 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     np.savez(folder / "toy.npz", **toy_arrays())
     assert solsa("learn", folder / "toy.npz", "--epochs", 1, "--out", folder / "run").exit_code == 0
+    assert solsa("nir", "export", folder / "run" / "network.npz", "--out", folder / "a.nir").exit_code == 0
     return folder / "run"
 
 
@@ -78,10 +79,13 @@ def lines(run: Path) -> dict[str, list[object]]:
         "info": ["info", "--preset", "tiny"],
         "report": ["report", run],
         "devices": ["devices", "/dev/ttyNONE0"],
+        "data": ["data", "show", run.parent / "toy.npz"],
+        "export": ["nir", "export", run / "network.npz", "--out", run.parent / "b.nir"],
+        "import": ["nir", "import", run.parent / "a.nir"],
     }
 
 
-@pytest.mark.parametrize("name", ["learn", "eval", "info", "report", "devices"])
+@pytest.mark.parametrize("name", ["learn", "eval", "info", "report", "devices", "data", "export", "import"])
 def test_quiet_is_quiet_and_json_is_json(run: Path, name: str) -> None:
     words = lines(run)[name]
     assert solsa(*words).stdout != ""

@@ -140,6 +140,8 @@ def test_wrong_encoders_are_one_line(text: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
         Encoder.parse(text)
     assert message in str(caught.value)
+    with pytest.raises(DataError, match="encoder latency:window=1000: 300000 steps of 300, allowed 262144"):
+        Encoder.parse("latency:window=1000").fit([RAMP]).transform(np.zeros((300, 2)))
     assert encoder_of(None) is encoder_of("direct") is None
     with pytest.raises(DataError, match="encoder: cannot be read"):
         Encoder.from_dict({"kind": "rate"})
