@@ -67,8 +67,6 @@ ECP5 = Family(
     bitstream=".bit",
     pll=PllKind.ECP5,
     script_after_read=SCRIPT,
-    # the default router of the two takes hours where block RAMs crowd
-    place_opts="--router router2",
 )
 
 ICE40 = Family(
