@@ -237,7 +237,7 @@ PRESETS: dict[str, NetworkConfig] = {
     "vowels": NetworkConfig(layers=(12, 64, 9), lanes=8, groups=4),
 }
 # One preset per board: the network that the board's documentation speaks of.
-PRESETS["ulx3s_85f"] = NetworkConfig(layers=(264, 224, 32), lanes=16, groups=4)  # 66,304 synapses
+PRESETS["ulx3s_85f"] = NetworkConfig(layers=(240, 256, 16), lanes=8, groups=4)  # 65,536 synapses, 8192 a lane
 # As many synapses as the chip's block RAM holds in 64 banks: m*(N + 64) <= 1536 words for N inputs and 64*m hidden.
 PRESETS["flagship"] = NetworkConfig(layers=(320, 256, 32), lanes=64, groups=4)
 # Formats for chips with few multipliers of 16 to 18 bits: no product is wider.
