@@ -125,6 +125,20 @@ class GoldenCore:
         s.step = min(s.step + 1, self.config.max_steps)
         return self.snapshot(index, learn, updated) if trace else None
 
+    def run(
+        self,
+        inputs: Ints,
+        *,
+        label: int = 0,
+        targets: Ints | None = None,
+        learn: bool = False,
+        adapt: bool = False,
+    ) -> None:
+        """Advance by the steps of inputs [T, N], and targets [T, M] for that readout; see :meth:`step`."""
+        for t, x in enumerate(inputs):
+            target = None if targets is None else targets[t]
+            self.step(x, label=label, target=target, learn=learn, adapt=adapt, trace=False)
+
     def snapshot(self, step: int, learned: bool, updated: bool) -> StepTrace:
         """Copy of every state word."""
         s = self.state

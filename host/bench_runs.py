@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from solsa.contract import NetworkConfig
 from solsa.golden.baselines.network import Options, RuleNetwork, Samples
 from solsa.golden.baselines.rules import RULES, Rule
-from solsa.golden.core import GoldenCore
+from solsa.golden.compiled import CompiledCore
 
 from .bench_search import Choice
 from .bench_tasks import Task
@@ -96,7 +96,7 @@ class FixedLearner:
         self._config, self._recipe, self._window = configured(task, choice), choice.recipe, task.window
         self._rng_seed = seed
         parameters = self._recipe.parameters(self._config, ())
-        self.core = GoldenCore(self._config, parameters, initial_weights(self._config, self._recipe, seed))
+        self.core = CompiledCore(self._config, parameters, initial_weights(self._config, self._recipe, seed))
 
     def learn(
         self, samples: Samples, order: Sequence[int], schedule: NDArray[np.bool_], epoch: int
@@ -122,12 +122,12 @@ class FixedLearner:
     def _sample(self, samples: Samples, n: int, learn: bool) -> Any:
         core, one = self.core, self._config.formats.input.one
         inputs = np.rint(samples.x[samples.starts[n] : samples.starts[n + 1]] * one).astype(np.int64)
+        label, adapt = int(samples.labels[n]), learn and self._recipe.adapts
         core.reset_sample()
-        early = np.zeros_like(core.state.score)
-        for t, x in enumerate(inputs):
-            if self._window and t == len(inputs) - self._window:
-                early = core.state.score.copy()
-            core.step(x, label=int(samples.labels[n]), learn=learn, adapt=learn and self._recipe.adapts, trace=False)
+        first = max(0, len(inputs) - self._window) if self._window else 0
+        core.run(inputs[:first], label=label, learn=learn, adapt=adapt)
+        early = core.state.score.copy()
+        core.run(inputs[first:], label=label, learn=learn, adapt=adapt)
         return core.state.score - early
 
 
