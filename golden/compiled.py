@@ -1,4 +1,4 @@
-"""The golden model's steps as compiled loops: the same words as :class:`~solsa.golden.core.GoldenCore`, many times faster.
+"""The golden model's steps as compiled loops: the words of :class:`~solsa.golden.core.GoldenCore`, many times faster.
 
 The plain core is the reference and says what is meant; ``tests/golden/test_compiled.py`` holds this file to it, word by
 word. Every line of :func:`_forward` and :func:`_update` stands for the NumPy line of the same order there. Needs numba
@@ -119,7 +119,7 @@ class _State(NamedTuple):
 
 
 class CompiledCore(GoldenCore):
-    """A golden core whose samples run compiled. Single steps, and everything that is watched, run as in the plain one."""
+    """A golden core whose samples run compiled. Single steps and what is watched run as in the plain one."""
 
     def __init__(self, config: NetworkConfig, parameters: Parameters, weights: list[Ints] | None = None) -> None:
         super().__init__(config, parameters, weights)

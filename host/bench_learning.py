@@ -25,7 +25,6 @@ from .bench_runs import configured, run
 from .bench_search import Choice, draw
 from .bench_store import Store
 from .bench_tasks import TASKS, Task, subset
-from .recipe import recipe_for
 from .train import versions
 
 #: Changes when the same key would mean another run.
@@ -151,18 +150,15 @@ class Bench:
     def recipes(self) -> dict[str, dict[str, Any]]:
         """Recipes for ``solsa learn``, by the name that it knows a data set by.
 
-        The better one, on the validation samples, of what the core has (evenly spaced updates) as tuned here and of the
-        recipe that ``learn`` has now. Tasks that the core cannot decide or follow by itself are left out.
+        The best one, on the validation samples, of what the core has (evenly spaced updates); that which ``learn`` has
+        now is among those tried. Generated tasks are left out.
         """
         found = {}
         for dataset in self.plan.datasets:
             task = self.task(dataset)
-            if task.window or task.regression or FIXED_BASE not in self.plan.rules:
+            if task.generated or FIXED_BASE not in self.plan.rules:
                 continue
-            rule, (choice, _) = TUNED[FIXED_BASE][0], self.tuned(dataset, FIXED_BASE)
-            present = choice.with_(recipe=recipe_for(task.dataset.name, task.config).with_(epochs=task.epochs))
-            best = max((present, choice), key=lambda c: self.judged(dataset, rule, c, "recipe"))
-            found[task.dataset.name] = best.recipe.to_dict()
+            found[task.dataset.name] = self.tuned(dataset, FIXED_BASE)[0].recipe.to_dict()
         return found
 
     def measured(

@@ -11,14 +11,11 @@ import numpy as np
 from solsa.contract import ConfigError
 
 from .bench_tasks import Task
-from .recipe import Recipe
+from .recipe import EVERY_STEP, Recipe, recipe_for
 
 #: Schedules. ``last``: the last step; ``all``: every step; ``even``: the recipe's evenly spaced steps; ``searched``:
 #: the steps at which a probe sweep finds the largest changes.
 SCHEDULES = ("last", "all", "even", "searched")
-#: Fraction of the rates in the last epoch.
-_FINAL = 0.15
-_EVERY_STEP = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +56,29 @@ def draw(task: Task, index: int, *, enhanced: bool = False) -> Choice:
     the gain of the filters, so that one range serves all data sets. ``enhanced`` adds SOLSA's own switches; everything
     else is the same draw for all rules.
     """
-    rng = np.random.default_rng([zlib.crc32(task.name.encode()), index])
+    recipe = _drawn(task, index)
+    choice = Choice(recipe=recipe)
+    if not enhanced:
+        return choice
+    own = np.random.default_rng([zlib.crc32(task.name.encode()), index, 1])
+    rate = _between(own, 2.0**-14, 2.0**-8) if own.random() < 0.67 else 0.0
+    stop = int(own.choice((0, 2, 4)))
+    searched = own.random() < 0.5 and recipe.updates < EVERY_STEP
+    return choice.with_(
+        recipe=recipe.with_(adapt_rates=(rate, 0.0)),
+        schedule="searched" if searched else "even",
+        stop_after=stop,
+        stop_margin=float(own.choice((1.0, 3.0))) if stop else 0.0,
+    )
+
+
+def _drawn(task: Task, index: int) -> Recipe:
+    """Recipe number ``index``: first the one that ``solsa learn`` takes, then random ones, of inputs made alike."""
     steps = float(np.median(task.train.lengths))
+    present = recipe_for(task.dataset.name, task.config, int(steps)).with_(epochs=task.epochs)
+    if index == 0:
+        return present
+    rng = np.random.default_rng([zlib.crc32(task.name.encode()), index])
     inputs, hidden = task.config.layers[0], 64
     a = _spread(0.0, _between(rng, 1.0, max(2.0, steps / 4)))
     slowest = _between(rng, 1.4, max(3.0, steps / 2))
@@ -69,32 +87,19 @@ def draw(task: Task, index: int, *, enhanced: bool = False) -> Choice:
     open_hidden = float(np.mean([(1 - x) * (1 - y) for x, y in zip(a, lam, strict=True)]))
     open_out = (1 - out_a) * (1 - out_lam)
     sd = _between(rng, 0.6, 2.4) * (open_hidden / inputs) ** 0.5
-    updates = int(rng.choice((3, 9, _EVERY_STEP)))
+    updates = int(rng.choice((3, 9, EVERY_STEP)))
     per_update = 9.0 / min(updates, task.window or steps, steps)
     hidden_rate = _between(rng, 2.0**-9, 2.0**-3) * min(1.0, 12 / inputs) * open_hidden / 0.35 * min(2.0, per_update)
     out_rate = _between(rng, 2.0**-6, 2.0**-2) * 64 / hidden * (open_out / 0.54) ** 2 * min(2.0, per_update)
-    recipe = Recipe(
+    return present.with_(
         a=(a, (out_a,) * 4),
         lam=(lam, (out_lam,) * 4),
         surrogate_width=float(rng.choice((0.3, 0.5, 1.0))),
         weight_sd=(sd, 0.01),
         rates=(hidden_rate, out_rate),
-        final=_FINAL,
+        adapt_rates=(0.0, 0.0),
+        final=float(rng.choice((0.05, 0.15))),
         updates=updates,
-        epochs=task.epochs,
-    )
-    choice = Choice(recipe=recipe)
-    if not enhanced:
-        return choice
-    own = np.random.default_rng([zlib.crc32(task.name.encode()), index, 1])
-    rate = _between(own, 2.0**-14, 2.0**-8) if own.random() < 0.67 else 0.0
-    stop = int(own.choice((0, 2, 4)))
-    searched = own.random() < 0.5 and updates < _EVERY_STEP
-    return choice.with_(
-        recipe=recipe.with_(adapt_rates=(rate, 0.0)),
-        schedule="searched" if searched else "even",
-        stop_after=stop,
-        stop_margin=float(own.choice((1.0, 3.0))) if stop else 0.0,
     )
 
 

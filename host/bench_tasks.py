@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from solsa.contract import Formats, NetworkConfig, Readout
+from solsa.contract import NetworkConfig, Readout
 from solsa.golden.baselines.network import Samples
 
 from .data import DataError, Dataset, load_dataset
 from .geometry import network_for
-from .quantise import Quantiser
+from .start import plan_for
 from .synthetic import Generated, cue_accumulation, pattern_generation, poisson_patterns
+from .train import quantise, start_network
 
 #: Where the spoken digits lie: the environment variable, or beside the project. They are not part of it (CC BY-SA).
 SPOKEN_VARIABLE = "SOLSA_SPOKEN_DIGITS"
@@ -44,6 +45,8 @@ class Task:
         Training samples that tuning uses; 0: all.
     window : int
         Last steps with an error and a decision; 0: all.
+    generated : bool
+        A synthetic task, not a data set that ``solsa learn`` knows.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Task:
     folds: int = 1
     tuning_samples: int = 0
     window: int = 0
+    generated: bool = False
 
     @property
     def regression(self) -> bool:
@@ -72,14 +76,13 @@ def _labelled(name: str, where: str, epochs: int, folds: int = 1, tuning_samples
 
 
 def _task(name: str, data: Dataset, epochs: int, folds: int = 1, tuning_samples: int = 0) -> Task:
-    config, _ = network_for(data, None)
-    fmt = Formats().input
-    quantiser = Quantiser.fit(data.train, fmt.frac, fmt.width)
-    train, test = (
-        Samples.pack([x / fmt.one for x in quantiser.transform_all(part).samples], labels)
-        for part, labels in ((data.train, data.train_labels), (data.test, data.test_labels))
-    )
-    return Task(name, data, train, test, config, epochs, folds, tuning_samples)
+    """A data set as ``solsa learn`` gives it to a device: encoded, scaled, rounded, decided over the same steps."""
+    config, recipe, encoder = plan_for(data)
+    network = start_network(config, name, recipe, data, 0, encoder)
+    one = config.formats.input.one
+    train, test = (Samples.pack([x / one for x in part.inputs], part.labels) for part in quantise(data, network))
+    window = recipe.decided(train.longest) if np.ptp(train.lengths) == 0 else 0
+    return Task(name, data, train, test, config, epochs, folds, tuning_samples, window)
 
 
 def _generated(
@@ -92,14 +95,14 @@ def _generated(
     if train.targets:
         outputs = parts[0].targets.shape[1]
         config = config.with_(readout=Readout.TARGET, layers=(*config.layers[:-1], outputs))
-    return Task(name, data, parts[0], parts[1], config, epochs, 1, tuning_samples, window)
+    return Task(name, data, parts[0], parts[1], config, epochs, 1, tuning_samples, window, True)
 
 
 def _spoken() -> Task:
     path = Path(os.environ.get(SPOKEN_VARIABLE, SPOKEN_FILE))
     if not path.exists():
         raise DataError(f"spoken_digits: {path} does not exist; name FSDD_logmel20.npz in {SPOKEN_VARIABLE}")
-    return _labelled("spoken_digits", str(path), epochs=8, tuning_samples=800)
+    return _labelled("spoken_digits", str(path), epochs=10, tuning_samples=800)
 
 
 def _cues(milliseconds: int) -> Task:
@@ -112,7 +115,7 @@ def _cues(milliseconds: int) -> Task:
 TASKS: dict[str, Callable[[], Task]] = {
     "JapaneseVowels": lambda: _labelled("JapaneseVowels", "JapaneseVowels", epochs=12, folds=2),
     "BasicMotions": lambda: _labelled("BasicMotions", "BasicMotions", epochs=25, folds=2),
-    "digits": lambda: _labelled("digits", "digits", epochs=20),
+    "digits": lambda: _labelled("digits", "digits", epochs=30),
     "spoken_digits": _spoken,
     "cue_accumulation": lambda: _cues(10),
     "poisson_patterns": lambda: _generated(

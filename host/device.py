@@ -289,6 +289,7 @@ class Device(Learner):
         learn: bool = False,
         adapt: bool = False,
         targets: AnyInts | None = None,
+        window: int = 0,
     ) -> Ints:
         """Run one sample from a fresh state and return the readout summed over its steps, int64 [outputs].
 
@@ -304,6 +305,8 @@ class Device(Learner):
             Adapt the filter constants as well.
         targets : int array [T, outputs], optional
             Format ``target``; needed to learn with the readout ``target``.
+        window : int
+            Only so many last steps are summed; 0 is all.
         """
         data = self._step_bytes(inputs, targets)
         flags, code = self._flags(label, targets, learn, adapt)
@@ -311,12 +314,16 @@ class Device(Learner):
         if not total:
             raise DeviceError("a sample without steps")
         reply, end = b"", 0
+        first = max(0, total - window) if window else 0  # the device sums from the start: what came before is taken off
+        early = np.zeros(self.config.outputs, dtype=np.int64)
         while end < total:
-            start, end = end, min(end + self._max_steps, total)
-            edge = (RunFlag.RESET if start == 0 else 0) | (RunFlag.LAST if end == total else 0)
+            start, end = end, min(end + self._max_steps, first if end < first else total)
+            edge = (RunFlag.RESET if start == 0 else 0) | (RunFlag.LAST if end in (first, total) else 0)
             header = RUN_HEADER.pack(flags | edge, code, end - start)
             reply = self.link.request(Opcode.RUN, header + data[start * size : end * size])
-        return self._outputs(reply, 1)
+            if end == first:
+                early = self._outputs(reply, 1)
+        return self._outputs(reply, 1) - early
 
     def step(
         self,

@@ -14,7 +14,7 @@ BASE = "vowels"
 _LARGEST_TABLE = 65536
 
 
-def network_for(dataset: Dataset, name: str | None) -> tuple[NetworkConfig, str]:
+def network_for(dataset: Dataset, name: str | None, *, bias: bool = False) -> tuple[NetworkConfig, str]:
     """Configuration for a data set, and its name in results.
 
     Parameters
@@ -23,6 +23,8 @@ def network_for(dataset: Dataset, name: str | None) -> tuple[NetworkConfig, str]
         Data to be learned.
     name : str, optional
         Preset; without it the network is channels-64-classes with everything else from the preset ``vowels``.
+    bias : bool
+        One more input, without a preset.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def network_for(dataset: Dataset, name: str | None) -> tuple[NetworkConfig, str]
         config = preset(name)
         check_sizes(config, dataset, f"preset {name}")
         return config, name
-    layers = (dataset.n_channels, preset(BASE).layers[1], dataset.n_classes)
+    layers = (dataset.n_channels + bias, preset(BASE).layers[1], dataset.n_classes)
     config = config_for(layers, max(len(sample) for sample in dataset.train))
     return config, BASE if config == preset(BASE) else sizes(config)
 

@@ -211,7 +211,9 @@ class Learner:
         def batch() -> None:
             right = 0
             for i, (sample, label) in enumerate(zip(inputs, dataset.train_labels.tolist(), strict=True)):
-                scores = self._device.run_sample(sample, label, learn=True, adapt=network.recipe.adapts)
+                scores = self._device.run_sample(
+                    sample, label, learn=True, adapt=network.recipe.adapts, window=network.recipe.decided(len(sample))
+                )
                 right += int(np.argmax(scores) == label)
                 if on_sample is not None:
                     on_sample(Progress(network.epochs_done + 1, "train", i + 1, len(inputs), right))
@@ -227,7 +229,10 @@ class Learner:
         samples = as_samples(X)
         self._check_channels(samples, self.network.encoder)
         inputs = self.network.inputs(samples)
-        scores = self._restoring(lambda: [self._device.run_sample(sample) for sample in inputs])
+        decided = self.network.recipe.decided
+        scores = self._restoring(
+            lambda: [self._device.run_sample(sample, window=decided(len(sample))) for sample in inputs]
+        )
         return np.array(scores) / self._score_one
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

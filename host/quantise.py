@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -114,6 +114,11 @@ class Quantiser:
     def unscaled(cls, channels: int, frac_bits: int = 5, width: int = 8) -> Self:
         """Take values as they are, as for spikes of 1.0."""
         return cls(np.zeros(channels), np.ones(channels), frac_bits, width)
+
+    def common(self) -> Self:
+        """One spread for all channels: the root mean square of theirs. Channels that do not move stay so."""
+        spread = math.sqrt(math.fsum(float(v) * float(v) for v in self.std) / len(self.std))
+        return replace(self, std=np.where(self.std > 0, spread, 0.0))
 
     @property
     def constant_channels(self) -> tuple[int, ...]:

@@ -15,6 +15,9 @@ from solsa.contract import ConfigError, NetworkConfig, Parameters, make_paramete
 from .words import Ints
 
 T = TypeVar("T")
+#: More updates than a sample has steps.
+EVERY_STEP = 1 << 20
+SCALES = ("channel", "common")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,16 @@ class Recipe:
         Scheduled steps of the longest sample, evenly spaced.
     epochs : int
         Epochs over which the rates fall. A run that goes on longer keeps the last rates.
+    window : float
+        Share of a sample, at its end, whose readout decides; 0 is all of it. Samples of one length are also updated
+        only there.
+    encoder : str
+        How data become inputs, as in ``--encoder``; empty: values are currents, a step each.
+    scale : {"channel", "common"}
+        Whether every channel is scaled by its own spread, or all by one: channels of one unit, such as pixels, of
+        which some hardly ever move.
+    bias : bool
+        One more input that is always 1.0, where the network is made for the data.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -60,10 +73,28 @@ class Recipe:
     a_max: float = 1.0 - 2.0**-12
     updates: int = 9
     epochs: int = 12
+    window: float = 0.0
+    encoder: str = ""
+    scale: str = "channel"
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ConfigError(f"recipe: scale {self.scale!r}, allowed {' or '.join(SCALES)}")
+        if not 0.0 <= self.window <= 1.0:
+            raise ConfigError(f"recipe: window {self.window}, allowed 0 to 1")
+
+    def decided(self, steps: int) -> int:
+        """Last steps that decide a sample of so many; 0 is all."""
+        return max(1, round(self.window * steps)) if self.window else 0
 
     def schedule(self, config: NetworkConfig, lengths: Sequence[int]) -> tuple[int, ...]:
         """Scheduled steps for samples of these lengths; the median sample has at least three if it has the steps."""
         longest = max(lengths)
+        if self.window and min(lengths) == longest:
+            every = max(1, self.decided(longest) // self.updates)
+            first = longest - self.decided(longest)
+            return tuple(t for t in range(longest - 1, first - 1, -every) if t < config.max_steps)[::-1]
         every = max(1, min(round(longest / self.updates), sorted(lengths)[len(lengths) // 2] // 3))
         return tuple(range(every - 1, min(longest, config.max_steps), every))
 
@@ -123,6 +154,20 @@ RECIPES: dict[str, Recipe] = {
         final=0.15,
         updates=9,
     ),
+    # Eight rows are few steps for spikes to say much: each is held for two. The classes show in the last rows only.
+    "digits": Recipe(
+        a=((0.0, 0.5, 0.7, 0.9), (0.0,) * 4),
+        lam=((0.5, 0.5, 0.7, 0.8), (0.6,) * 4),
+        weight_sd=(0.18, 0.01),
+        rates=(0.0096, 0.0208),
+        final=0.03,
+        updates=8,
+        epochs=30,
+        window=0.5,
+        encoder="direct:repeat=2",
+        scale="common",
+        bias=True,
+    ),
 }
 
 
@@ -132,24 +177,52 @@ if RECIPES_FILE.exists():
     RECIPES |= {name: Recipe.from_dict(plain) for name, plain in json.loads(RECIPES_FILE.read_text()).items()}
 
 
-def recipe_for(dataset: str, config: NetworkConfig) -> Recipe:
-    """Recipe of a data set by its name, or the default for a network."""
-    return RECIPES.get(dataset) or default_recipe(config)
+def recipe_for(dataset: str, config: NetworkConfig, steps: int = 0) -> Recipe:
+    """Recipe of a data set by its name, or the default for a network and samples of so many steps."""
+    return RECIPES.get(dataset) or default_recipe(config, steps)
 
 
-def default_recipe(config: NetworkConfig) -> Recipe:
+def default_recipe(config: NetworkConfig, steps: int = 0) -> Recipe:
     """Recipe for data that nobody has tuned one for.
 
     Start weights and rates follow the number N of signals that a neuron sums: standard deviation as 1/sqrt(N), rate as
     1/N, so that neither the start current nor what an update changes in it grows with N.
+
+    With ``steps``, those of the median sample, time constants reach from one step to an eighth of a sample, that of the
+    readout is half of it, and start weights and rates follow the gain of these filters as well.
     """
     *hidden, last = [config.pre(layer) for layer in range(config.depth)]
+    if steps:
+        return _for_steps(hidden, last, steps)
     return Recipe(
         a=((0.0, 0.3, 0.6, 0.8), (0.1, 0.1, 0.1, 0.1)),
         lam=((0.5, 0.5, 0.7, 0.8), (0.4, 0.4, 0.4, 0.4)),
         weight_sd=(*(0.7 * n**-0.5 for n in hidden), 0.01),
         rates=(*(2.0**-6 * min(1.0, 12 / n) for n in hidden), 2.0**-4 * min(1.0, 64 / last)),
     )
+
+
+def _for_steps(hidden: list[int], last: int, steps: int) -> Recipe:
+    a, lam = _spread(1.0, max(2.0, steps / 8)), _spread(1.5, max(2.0, steps / 8))
+    readout = 1.0 - 1.0 / max(1.7, steps / 2)
+    # one over the gain of a neuron's two filters for a constant input, in units of what the rates below are made for.
+    open_ = sum((1 - x) * (1 - y) for x, y in zip(a, lam, strict=True)) / len(a) / 0.35
+    return Recipe(
+        a=(a, (0.0,) * 4),
+        lam=(lam, (readout,) * 4),
+        weight_sd=(*(1.4 * (open_ / n) ** 0.5 for n in hidden), 0.01),
+        rates=(
+            *(2.0**-6 * open_ * min(1.0, 12 / n) for n in hidden),
+            2.0**-7 * (1 - readout) / 0.6 * min(1.0, 64 / last),
+        ),
+        final=0.05,
+        updates=EVERY_STEP,
+    )
+
+
+def _spread(fastest: float, slowest: float) -> tuple[float, ...]:
+    """Four decays between two time constants in steps, geometrically spaced."""
+    return tuple(1.0 - 1.0 / (fastest * (slowest / fastest) ** (g / 3)) for g in range(4))
 
 
 def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[Ints]:

@@ -102,7 +102,7 @@ def run_eval(file: Path, data: str, device_name: str, baud: int, json: Path | No
     with _opened(device_name, network, baud, console) as device, Bar(console, len(test.inputs)) as bar:
         try:
             device.load_network(network.current_parameters(), network.weights)
-            decisions = evaluate(device, test, lambda at: _show_eval(bar, at))
+            decisions = evaluate(device, test, lambda at: _show_eval(bar, at), 0, network.recipe.decided)
         except DeviceError as error:
             raise RunFailed(str(error)) from None
     right = int(np.count_nonzero(decisions == test.labels))

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from solsa.contract import ConfigError, preset
+import numpy as np
+
+from solsa.contract import ConfigError, NetworkConfig, preset
 
 from .checkpoint import EVERY, KEEP, load_newest
 from .data import Dataset, load_dataset
-from .encoders import encoder_of
-from .geometry import check_sizes, network_for
+from .encoders import Encoder, encoder_of
+from .geometry import BASE, check_sizes, network_for, sizes
 from .network import Network, NetworkError
 from .options import optional
-from .recipe import default_recipe, recipe_for
+from .recipe import RECIPES, Recipe, default_recipe
 from .train import fingerprint, start_network
 from .transport import DEFAULT_BAUD
 
@@ -76,15 +78,35 @@ def epochs_of(options: LearnOptions, network: Network) -> int:
 
 
 def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
-    encoder, shaped = encoder_of(options.encoder), dataset
-    if encoder is not None:
-        encoded = encoder.fit(dataset.train).apply(dataset)
-        shaped = replace(encoded, name=f"{dataset.name} through {encoder}")
-    config, name = network_for(shaped, options.preset)
-    recipe = recipe_for(dataset.name, config) if encoder is None else default_recipe(config)
+    config, recipe, encoder = plan_for(dataset, options.encoder, options.preset)
+    name = options.preset or (BASE if config == preset(BASE) else sizes(config))
     if options.epochs is not None:
         recipe = recipe.with_(epochs=options.epochs)
     return start_network(config, name, recipe, dataset, options.seed or 0, encoder)
+
+
+def plan_for(
+    dataset: Dataset, encoder: str | None = None, name: str | None = None
+) -> tuple[NetworkConfig, Recipe, Encoder | None]:
+    """Network, recipe and encoder that a data set gets without further options: tuned ones if it is known.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Data to be learned.
+    encoder : str, optional
+        As ``NAME:option=value``; with it the recipe is the default one.
+    name : str, optional
+        Preset.
+    """
+    known = RECIPES.get(dataset.name) if encoder is None else None
+    chosen, shaped = encoder_of(encoder or (known.encoder if known else None) or None), dataset
+    if chosen is not None:
+        encoded = chosen.fit(dataset.train).apply(dataset)
+        shaped = replace(encoded, name=f"{dataset.name} through {chosen}")
+    config, _ = network_for(shaped, name, bias=bool(known and known.bias))
+    recipe = known or default_recipe(config, int(np.median([len(sample) for sample in shaped.train])))
+    return config, recipe, chosen
 
 
 def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -124,8 +124,12 @@ def start_network(
         train = [encoder.transform(sample) for sample in train]
     if encoder is None or encoder.graded:
         quantiser = Quantiser.fit(train, fmt.frac, fmt.width)
+        if recipe.scale == "common":
+            quantiser = quantiser.common()
     else:
         quantiser = Quantiser.unscaled(train[0].shape[1], fmt.frac, fmt.width)
+    if config.inputs == train[0].shape[1] + 1:
+        quantiser = replace(quantiser, constant=True)
     network = Network.untrained(
         config,
         preset,
@@ -283,7 +287,10 @@ class _Run:
         for done in range(network.samples_done, len(order)):
             i = order[done]
             label = int(train.labels[i])
-            scores = self.device.run_sample(train.inputs[i], label, learn=True, adapt=network.recipe.adapts)
+            inputs, recipe = train.inputs[i], network.recipe
+            scores = self.device.run_sample(
+                inputs, label, learn=True, adapt=recipe.adapts, window=recipe.decided(len(inputs))
+            )
             right += int(np.argmax(scores) == label)
             self.steps += len(train.inputs[i])
             self.on_progress(Progress(number + 1, "train", done + 1, len(order), right))
@@ -293,7 +300,7 @@ class _Run:
             self.on_progress(at)
             snapshot(len(order))
 
-        decisions = evaluate(self.device, self.test, tested, number + 1)
+        decisions = evaluate(self.device, self.test, tested, number + 1, network.recipe.decided)
         self.steps += self.test.steps
         read_back(self.device, network)
         # From here on the network is that of the next epoch: nothing below can fail half way.
@@ -316,17 +323,26 @@ class _Run:
             if self.due():
                 self.on_snapshot(self.network)
 
-        decisions = evaluate(self.device, self.train, tested)
+        decisions = evaluate(self.device, self.train, tested, 0, self.network.recipe.decided)
         self.steps += self.train.steps
         return float(np.mean(decisions == self.train.labels))
 
 
-def evaluate(device: Device, samples: Samples, on_progress: OnProgress = lambda _: None, epoch: int = 0) -> Ints:
-    """Decide every sample without learning: the readout with the largest score, the first of equal ones."""
+def evaluate(
+    device: Device,
+    samples: Samples,
+    on_progress: OnProgress = lambda _: None,
+    epoch: int = 0,
+    window: Callable[[int], int] = lambda _: 0,
+) -> Ints:
+    """Decide every sample without learning: the readout with the largest score, the first of equal ones.
+
+    ``window`` tells how many last steps of a sample decide, by its length; 0 is all.
+    """
     decisions = np.zeros(len(samples.inputs), dtype=np.int64)
     correct = 0
     for i, inputs in enumerate(samples.inputs):
-        decisions[i] = np.argmax(device.run_sample(inputs))
+        decisions[i] = np.argmax(device.run_sample(inputs, window=window(len(inputs))))
         correct += int(decisions[i] == samples.labels[i])
         on_progress(Progress(epoch, "test", i + 1, len(samples.inputs), correct))
     return decisions
