@@ -138,6 +138,20 @@ def test_steps_one_by_one_are_the_sample() -> None:
         assert device.read_weights()[0].tolist() == other.read_weights()[0].tolist()
 
 
+@pytest.mark.parametrize("window", [1, 5, 20, 21])
+def test_the_last_steps_alone_can_decide(window: int) -> None:
+    """Several frames per sample; what is learned does not depend on the window."""
+    parameters, weights = network(TINY)
+    x, _ = sample(TINY, 20, 1)
+    with Device.open("golden", TINY) as device, Device.open("golden", TINY) as whole:
+        for d in (device, whole):
+            d.load_network(parameters, weights)
+        seen = [whole.step(row, 1, reset=t == 0, learn=True)[1] for t, row in enumerate(x)]
+        before = seen[-window - 1] if window < 20 else 0 * seen[0]
+        assert device.run_sample(x, 1, learn=True, window=window).tolist() == (seen[-1] - before).tolist()
+        assert device.read_weights()[0].tolist() == whole.read_weights()[0].tolist()
+
+
 def test_registers_by_name_and_parameters_without_weights() -> None:
     parameters, weights = network(TINY)
     with Device.open("golden", TINY) as device:

@@ -18,6 +18,7 @@ from solsa.host.data import Dataset, load_dataset
 from solsa.host.files import OutputError, check_file, make_folder, write_atomically
 from solsa.host.network import Network, NetworkError, weight_sha256
 from solsa.host.recipe import RECIPES, Recipe, default_recipe, initial_weights, recipe_for
+from solsa.host.start import plan_for
 from solsa.host.train import start_network
 
 CONFIG = preset("tiny").with_(layers=(3, 5, 2))
@@ -199,6 +200,44 @@ def test_the_schedule_follows_the_lengths(lengths: list[int], steps: tuple[int, 
     assert RECIPES["JapaneseVowels"].schedule(preset("vowels"), lengths) == steps
 
 
+@pytest.mark.parametrize(
+    ("window", "updates", "lengths", "steps"),
+    [
+        (0.5, 8, [16, 16], tuple(range(8, 16))),
+        (0.5, 4, [16, 16], (9, 11, 13, 15)),
+        (0.01, 9, [16, 16], (15,)),
+        (0.5, 9, [16, 15], tuple(range(1, 16, 2))),  # steps count from the start: no common end
+    ],
+)
+def test_samples_of_one_length_are_updated_where_they_are_decided(
+    window: float, updates: int, lengths: list[int], steps: tuple[int, ...]
+) -> None:
+    recipe = RECIPES["JapaneseVowels"].with_(window=window, updates=updates)
+    assert recipe.schedule(preset("vowels"), lengths) == steps
+
+
+@pytest.mark.parametrize("steps", [1, 8, 100, 2250])
+def test_the_default_recipe_follows_the_length_of_samples(steps: int) -> None:
+    config = preset("vowels")
+    recipe = default_recipe(config, steps)
+    assert recipe.parameters(config, recipe.schedule(config, [steps])).schedule
+    slowest = max(recipe.a[0])
+    assert slowest == pytest.approx(1 - 1 / max(2.0, steps / 8))
+    assert all(0 < rate < 1 for rate in recipe.rates)
+
+
+def test_a_known_data_set_brings_its_inputs_along() -> None:
+    data = load_dataset("digits")
+    config, recipe, encoder = plan_for(data)
+    network = start_network(config, "digits", recipe, data, 0, encoder)
+    (inputs,) = network.inputs(data.train[:1])
+    assert inputs.shape == (16, 9)
+    assert (inputs[:, -1] == config.formats.input.one).all()
+    assert np.ptp(network.quantiser.std[network.quantiser.std > 0]) == 0
+    assert network.parameters.schedule == tuple(range(8, 16))
+    assert plan_for(data, "direct")[0].inputs == 8
+
+
 def test_rates_fall_to_the_final_factor_and_stay_there() -> None:
     config, recipe = preset("vowels"), RECIPES["JapaneseVowels"].with_(epochs=5, final=0.0625)
     rates = [recipe.parameters(config, (), epoch).rate[0] for epoch in range(7)]
@@ -224,6 +263,10 @@ def test_a_recipe_in_json_and_by_data_set() -> None:
     assert recipe.adapts
     assert not recipe.with_(adapt_rates=(0.0, 0.0)).adapts
     assert recipe_for("something", config) == default_recipe(config)
+    with pytest.raises(ConfigError, match="scale 'x', allowed channel or common"):
+        recipe.with_(scale="x")
+    with pytest.raises(ConfigError, match="window 2, allowed 0 to 1"):
+        recipe.with_(window=2)
     with pytest.raises(ConfigError, match="unknown key 'x'"):
         Recipe.from_dict({"x": 1})
     with pytest.raises(ConfigError, match="recipe: .*missing"):

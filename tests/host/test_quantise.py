@@ -77,6 +77,12 @@ def test_only_the_training_split_matters_and_order_does_not() -> None:
     assert 0 < done.n_saturated < done.n_values // 1000
 
 
+def test_one_scale_for_all_channels() -> None:
+    q = Quantiser.fit([np.array([[0.0, 0.0, 5.0], [2.0, 14.0, 5.0]])]).common()
+    assert q.std.tolist() == [np.sqrt(50 / 3), np.sqrt(50 / 3), 0.0]
+    assert q.mean.tolist() == [1.0, 7.0, 5.0]
+
+
 def test_plain_arrays_round_trip() -> None:
     q = Quantiser.fit([np.random.default_rng(1).normal(size=(50, 3))], frac_bits=4, width=7)
     again = Quantiser.from_dict({key: np.asarray(value) for key, value in q.to_dict().items()})

@@ -93,7 +93,14 @@ def _learn(device: Device, config: NetworkConfig) -> tuple[str, list[int]]:
         if config.readout is Readout.TARGET:
             targets = rng.integers(-4000, 4000, (8, config.outputs)).astype(np.int16)
         learn = sample % 4 != 3
-        got = device.run_sample(x, label=sample % config.outputs, learn=learn, adapt=learn, targets=targets)
+        got = device.run_sample(
+            x,
+            label=sample % config.outputs,
+            learn=learn,
+            adapt=learn,
+            targets=targets,
+            window=(0, 3, 8, 9, 1)[sample % 5],
+        )
         scores += [int(v) for v in got]
     return weight_sha256(device.read_weights(), device.read_filter_constants()), scores
 
