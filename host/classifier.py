@@ -35,7 +35,7 @@ class SolsaClassifier(ClassifierMixin, BaseEstimator):
     hidden : int or tuple of int
         Neurons of the hidden layers.
     device : str
-        ``golden``, ``sim`` or a serial port.
+        ``golden``, ``sim``, ``sim-serial`` or a serial port.
     epochs : int
         Passes over the data in :meth:`fit`.
     steps : int

@@ -24,7 +24,7 @@ from .faulty import Faults, FaultyLine
 from .learning import Learner
 from .link import PAUSE, Link
 from .network import Network
-from .transport import DEFAULT_BAUD, DeviceError, Transport, open_transport
+from .transport import DEFAULT_BAUD, MODELS, DeviceError, Transport, open_transport
 from .words import Ints, pack_words, split_layers, synapse_positions, unpack_words
 
 __all__ = ["Device", "DeviceError"]
@@ -82,7 +82,7 @@ class Device(Learner):
         say: Callable[[str], None] | None = None,
         faults: Faults | None = None,
     ) -> Self:
-        """Open a device by name: ``golden``, ``sim`` or a serial port; ``say`` is called before something slow.
+        """Open a device by name: ``golden``, ``sim``, ``sim-serial`` or a port; ``say`` is called before something slow.
 
         A network is loaded at once, see :class:`~solsa.host.learning.Learner`; with a configuration alone the device
         stays as it is. A serial port that is lost is waited for and opened again. With ``faults`` the line lies
@@ -94,7 +94,7 @@ class Device(Learner):
             If it cannot be reached or is not the device that the configuration describes.
         """
         config = network.config if isinstance(network, Network) else network
-        model = where in ("golden", "sim")
+        model = where in MODELS
 
         def connect() -> Transport:
             return open_transport(where, config, baud, say)

@@ -19,6 +19,9 @@ DEFAULT_BAUD = 1_000_000
 #: Seconds that a write to a serial port may take before the line counts as stuck.
 WRITE_TIMEOUT = 5.0
 
+#: Devices that are opened by name and need no port; ``sim-serial`` is ``sim`` with its serial pins.
+MODELS = ("golden", "sim", "sim-serial")
+
 _OPEN_ERRORS = {
     errno.EACCES: "permission denied; on Linux add yourself to the group that owns it (dialout or uucp)",
     errno.EBUSY: "in use by another program",
@@ -103,7 +106,7 @@ def _open_error(error: Exception) -> str:
         number = errno.EBUSY
     if number == errno.ENOENT:
         ports = ", ".join(port.device for port in list_ports.comports()) or "none"
-        return f"no such port; allowed are golden, sim or a serial port (found here: {ports})"
+        return f"no such port; allowed are {', '.join(MODELS)} or a serial port (found here: {ports})"
     if number in _OPEN_ERRORS:
         return _OPEN_ERRORS[number]
     return f"cannot be opened ({text})"
@@ -124,7 +127,7 @@ def open_transport(
     Parameters
     ----------
     device : str
-        ``golden``, ``sim`` or the name of a serial port.
+        ``golden``, ``sim``, ``sim-serial`` or the name of a serial port.
     config : NetworkConfig
         What the golden model or the simulated device is made from; a board has its own.
     baud : int
@@ -141,14 +144,16 @@ def open_transport(
         from .golden_device import GoldenDevice
 
         return GoldenDevice(config)
-    if device == "sim":
+    if device in MODELS:
         try:
             from solsa.sim.build import ToolError
             from solsa.sim.device import SimulatedDevice
         except ModuleNotFoundError as error:
             raise DeviceError(f"the simulated device needs {error.name}: pip install 'solsa[sim]'") from None
         try:
-            simulated: Transport = SimulatedDevice(config, say=say, silence=longest_silence(config))
+            simulated: Transport = SimulatedDevice(
+                config, pins=device != "sim", say=say, silence=longest_silence(config)
+            )
         except ToolError as error:
             raise DeviceError(str(error)) from None
         return simulated

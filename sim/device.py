@@ -1,4 +1,8 @@
-"""The simulated device: the complete top level, serial pins included, as a compiled library behind a transport."""
+"""The simulated device: the top level as a compiled library behind a transport.
+
+With its serial pins it is what a board runs. Without them the bytes enter below the serial line, one per clock: the
+same frames, command unit and core (docs/decisions/0008-bytes-below-the-line.md).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ from pathlib import Path
 from amaranth.hdl import Elaboratable
 
 from solsa.contract import NetworkConfig
-from solsa.rtl.top import Device
+from solsa.rtl.top import ByteDevice, Device
 
 from .build import FAST, build_library
 
 #: Clocks per bit of the simulated line: the fewest that the receiver allows, the line is what costs time.
 DIVISOR = 4
+#: Text of ``config.h`` for sim/cpp/device.cpp: bytes through the pins, or below them.
+SERIAL_HEADER = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
+BYTES_HEADER = f"#define BYTES\n{SERIAL_HEADER}"
 #: Clocks without a byte after which the device counts as silent (a time-out of the transport).
 SILENCE = 5_000_000
 
@@ -26,8 +33,10 @@ class SimulatedDevice:
     ----------
     config : NetworkConfig
         What the device is built for.
+    pins : bool
+        Whether the bytes go through the serial pins.
     make_device : callable, optional
-        Another design with the same pins (planted bugs); ``variant`` must then name it.
+        Another design with the same ports (planted bugs); ``variant`` must then name it.
     silence : int
         Clocks without a byte after which :meth:`receive` gives up.
     level : str
@@ -44,6 +53,7 @@ class SimulatedDevice:
         self,
         config: NetworkConfig,
         *,
+        pins: bool = True,
         make_device: Callable[[], Elaboratable] | None = None,
         variant: str = "",
         silence: int = SILENCE,
@@ -52,8 +62,8 @@ class SimulatedDevice:
         kind: str = "device",
         built: Path | None = None,
     ) -> None:
-        make = make_device or (lambda: Device(config, divisor=DIVISOR))
-        header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
+        make = make_device or (lambda: Device(config, divisor=DIVISOR) if pins else ByteDevice(config))
+        header = SERIAL_HEADER if pins else BYTES_HEADER
         path = built or build_library(kind, config, make, header, level=level, variant=variant, say=say)
         library = ctypes.CDLL(str(path))
         library.device_new.restype = ctypes.c_void_p
@@ -80,7 +90,10 @@ class SimulatedDevice:
         return self._buffer.raw[:count]
 
     def hold_low(self, clocks: int) -> None:
-        """Hold the line to the device low for some clocks, whatever was being sent, and then high for as many."""
+        """Hold the line to the device low for some clocks, whatever was being sent, and then high for as many.
+
+        Without pins there is no line: nothing is sent for as long.
+        """
         self._library.device_low(self._alive(), clocks)
 
     def run(self, clocks: int) -> None:

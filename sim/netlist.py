@@ -32,7 +32,7 @@ from .build import (
     runtime,
     version_of,
 )
-from .device import DIVISOR, SimulatedDevice
+from .device import SERIAL_HEADER, SimulatedDevice
 
 CELLS = Path(__file__).resolve().parent / "cells"
 #: g++ optimisation: a netlist is large, and is run for a few samples.
@@ -267,8 +267,7 @@ def build_netlist(
         g++ optimisation.
     """
     text = (verilog or netlist.verilog) + wrapper(netlist.design.pins)
-    header = f"#pragma once\nconstexpr int DIVISOR = {DIVISOR};\n"
-    return verilate(netlist.design.family, text, [CPP / "device.cpp", *extra], header, level=level)
+    return verilate(netlist.design.family, text, [CPP / "device.cpp", *extra], SERIAL_HEADER, level=level)
 
 
 class NetlistDevice(SimulatedDevice):

@@ -334,7 +334,7 @@ def test_a_port_has_one_user(port: str) -> None:
 
 def test_ports_that_cannot_be_opened(tmp_path: Path) -> None:
     missing = tmp_path / "ttyUSB9"
-    with pytest.raises(DeviceError, match=r"no such port; allowed are golden, sim or a serial port"):
+    with pytest.raises(DeviceError, match=r"no such port; allowed are golden, sim, sim-serial or a serial port"):
         Device.open(str(missing), TINY)
     (tmp_path / "file").write_text("")
     with pytest.raises(DeviceError, match="cannot be opened"):
