@@ -52,7 +52,11 @@ STEPS = ("inference", "learning", "scheduled")
 app = Program(add_completion=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 
 DeviceOption = Annotated[
-    str, typer.Option(metavar="golden|sim|PORT", help="Golden model, simulated device, or a board's serial port.")
+    str,
+    typer.Option(
+        metavar="golden|sim|sim-serial|PORT",
+        help="Golden model, simulated device (or with its serial pins), serial port.",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the random networks and stimuli.")]
 

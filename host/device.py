@@ -82,11 +82,11 @@ class Device(Learner):
         say: Callable[[str], None] | None = None,
         faults: Faults | None = None,
     ) -> Self:
-        """Open a device by name: ``golden``, ``sim``, ``sim-serial`` or a port; ``say`` is called before something slow.
+        """Open a device by name: ``golden``, ``sim``, ``sim-serial`` or a serial port.
 
-        A network is loaded at once, see :class:`~solsa.host.learning.Learner`; with a configuration alone the device
-        stays as it is. A serial port that is lost is waited for and opened again. With ``faults`` the line lies
-        (host/faulty.py).
+        ``say`` is called before something slow. A network is loaded at once, see
+        :class:`~solsa.host.learning.Learner`; with a configuration alone the device stays as it is. A serial port that
+        is lost is waited for and opened again. With ``faults`` the line lies (host/faulty.py).
 
         Raises
         ------

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import ClockDomain, Elaboratable
 
 from solsa.contract import NetworkConfig
 
@@ -169,6 +169,13 @@ def _memories(root: str) -> str:
     return "".join(lines)
 
 
+def _verilog(design: Elaboratable, reset: bool) -> str:
+    def domain(name: str) -> ClockDomain:
+        return ClockDomain(name, reset_less=not reset)
+
+    return str(verilog.convert(design, name="top", emit_src=False, missing_domain=domain))
+
+
 def build_library(
     kind: str,
     config: NetworkConfig,
@@ -177,6 +184,7 @@ def build_library(
     *,
     level: str = FAST,
     variant: str = "",
+    reset: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """Path of the compiled library of a design, built if the cache does not hold it.
@@ -195,6 +203,9 @@ def build_library(
         g++ optimisation.
     variant : str
         Distinguishes designs of the same configuration (planted bugs).
+    reset : bool
+        Whether the design has a reset. Without, it starts from its initial values, as an FPGA does, and the simulation
+        does not look at the reset in every clock.
     say : callable, optional
         Called with a line when a build begins.
 
@@ -204,7 +215,7 @@ def build_library(
         If a tool is missing or fails.
     """
     name = f"{kind}-{config.config_hash}"
-    target, found = cached_library(sources_hash(), header, kind, level, variant, name=name)
+    target, found = cached_library(sources_hash(), header, kind, level, variant, str(reset), name=name)
     if found:
         return target
     program, include = find_verilator()
@@ -214,7 +225,7 @@ def build_library(
         say(f"compiling the {kind} of configuration {config.config_hash} (once, about 20 s)")
     with making(target) as folder:
         os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-        (folder / "top.v").write_text(verilog.convert(make_design(), name="top", emit_src=False))
+        (folder / "top.v").write_text(_verilog(make_design(), reset))
         (folder / "config.h").write_text(header)
         options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
         run_tool(

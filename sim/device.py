@@ -64,7 +64,7 @@ class SimulatedDevice:
     ) -> None:
         make = make_device or (lambda: Device(config, divisor=DIVISOR) if pins else ByteDevice(config))
         header = SERIAL_HEADER if pins else BYTES_HEADER
-        path = built or build_library(kind, config, make, header, level=level, variant=variant, say=say)
+        path = built or build_library(kind, config, make, header, level=level, variant=variant, reset=pins, say=say)
         library = ctypes.CDLL(str(path))
         library.device_new.restype = ctypes.c_void_p
         for name in ("device_delete", "device_clocks"):

@@ -16,7 +16,8 @@ namespace {
 struct Line {
     bool offered = false;
 
-    void idle(Vtop& top) {
+    // Without a reset: the design starts from its initial values.
+    void start(Vtop& top, bool) {
         top.i___05Fvalid = 0;
         top.o___05Fready = 1;
     }
@@ -28,7 +29,7 @@ struct Line {
         if (offered) top.i___05Fpayload = waiting.front();
     }
 
-    // With all inputs settled, before the edge: the byte that the device gives at the edge, or -1.
+    // Before the edge, on which ready and valid do not depend: the byte that the device gives at the edge, or -1.
     int before(Vtop& top, std::deque<uint8_t>& waiting) {
         if (offered && top.i___05Fready) waiting.pop_front();
         return top.o___05Fvalid ? top.o___05Fpayload : -1;
@@ -51,7 +52,10 @@ struct Line {
     int receive_bit = -1, receive_phase = 0;
     uint8_t byte = 0;
 
-    void idle(Vtop& top) { top.rx = 1; }
+    void start(Vtop& top, bool reset) {
+        top.rx = 1;
+        top.rst = reset;
+    }
 
     void drive(Vtop& top, std::deque<uint8_t>& waiting) {
         if (send_phase > 0) {
@@ -132,10 +136,9 @@ extern "C" {
 
 void* device_new() {
     auto* device = new Device;
-    device->line.idle(device->top);
-    device->top.rst = 1;
+    device->line.start(device->top, true);
     for (int i = 0; i < 4; ++i) device->tick();
-    device->top.rst = 0;
+    device->line.start(device->top, false);
     for (int i = 0; i < 2 * DIVISOR; ++i) device->tick();
     return device;
 }

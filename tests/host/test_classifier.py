@@ -76,5 +76,7 @@ def test_pipelines_and_cross_validation() -> None:
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(DeviceError, match="port /dev/nothing: no such port; allowed are golden, sim, sim-serial or a serial port"):
+    with pytest.raises(
+        DeviceError, match="port /dev/nothing: no such port; allowed are golden, sim, sim-serial or a serial port"
+    ):
         SolsaClassifier(device="/dev/nothing").fit(X, Y)

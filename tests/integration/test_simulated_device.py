@@ -1,4 +1,4 @@
-"""The complete device behind its serial pins against the golden device: the same bytes for the same requests."""
+"""The device, behind its serial pins and below them, against the golden device: same bytes for the same requests."""
 
 from __future__ import annotations
 
@@ -57,11 +57,15 @@ def _without_info(frame: bytes) -> bool:
     return frame[:1] != b"" and cobs.decode(frame[:-1])[1] != Opcode.INFO
 
 
-@pytest.mark.parametrize("config", [CONFIG, TARGET], ids=["membrane", "target"])
-def test_same_bytes_as_the_golden_device(config: NetworkConfig) -> None:
+@pytest.mark.parametrize(
+    ("config", "pins"),
+    [(CONFIG, True), (CONFIG, False), (TARGET, False)],
+    ids=["membrane-pins", "membrane-bytes", "target-bytes"],
+)
+def test_same_bytes_as_the_golden_device(config: NetworkConfig, pins: bool) -> None:
     """1500 requests, right and wrong: equal replies, so equal state wherever a request looks."""
     rng = np.random.default_rng(11)
-    simulated, golden = SimulatedDevice(config), GoldenDevice(config)
+    simulated, golden = SimulatedDevice(config, pins=pins), GoldenDevice(config)
     sequence = 0
     statuses: set[int] = set()
     for number in range(1500):
@@ -118,3 +122,15 @@ def test_device_of_another_configuration_is_refused() -> None:
     other = CONFIG.with_(lanes=4)
     with pytest.raises(DeviceError, match=other.config_hash):
         Device(SimulatedDevice(CONFIG), other, "sim")
+
+
+def test_without_the_line_a_request_takes_a_fraction_of_the_clocks() -> None:
+    """A byte takes 40 clocks on the line, and the eight of its CRC below it; the replies are the same."""
+    replies, clocks = [], []
+    for where in ("sim", "sim-serial"):
+        with Device.open(where, CONFIG) as device:
+            began = device.cycles
+            replies.append(device.read_words(Space.SURROGATE, 0, 16).tolist())
+            clocks.append(device.cycles - began)
+    assert replies[0] == replies[1]
+    assert 2 * clocks[0] < clocks[1]
