@@ -112,7 +112,8 @@ def performance(found: Found) -> str:
 
 def _pictures() -> list[str]:
     lines = ["", "## Scaling", "", "Of the networks above; drawn by the same run.", ""]
-    for name, text in (("synapses", "clocks per step over synapses per lane"), ("lanes", "synapses per clock over lanes"),
+    for name, text in (("synapses", "clocks per step over synapses per lane"),
+                       ("lanes", "synapses per clock over lanes"),
                        ("activity", "inference clocks over active inputs")):  # fmt: skip
         if (PICTURES / f"core_{name}.png").exists():
             lines += [f"![{text}](pictures/core_{name}.png)", ""]
@@ -121,9 +122,9 @@ def _pictures() -> list[str]:
 
 def _link(found: Found) -> list[str]:
     lines = ["## What a sample on the line is made of", "",
-             f"{found['layers']} on {found['lanes']} lanes, learning; clocks at the pins of the simulated device, times for "
-             f"{found['clock_mhz']:g} MHz and {found['baud']:,} baud. The host waits for each reply: its own time and the "
-             "adapter's come on top.", ""]  # fmt: skip
+             f"{found['layers']} on {found['lanes']} lanes, learning; clocks at the pins of the simulated device, "
+             f"times for {found['clock_mhz']:g} MHz and {found['baud']:,} baud. The host waits for each reply: its own "
+             "time and the adapter's come on top.", ""]  # fmt: skip
     return lines + _table(
         ("steps", "bytes there, back", "wire us", "core us", "turn-around us", "bound by", "samples/s"),
         [(r["steps"], f"{r['bytes_sent']:g}, {r['bytes_received']:g}",
@@ -134,10 +135,11 @@ def _link(found: Found) -> list[str]:
 
 def _simulation(found: Found) -> list[str]:
     lines = ["", "## The simulated device", "",
-             f"Processor time of {found['samples']} learning samples of {found['steps']} steps, {found['layers']}. `sim` takes "
-             "its bytes below the serial line ([decision 8](decisions/0008-bytes-below-the-line.md)) and needs "
-             f"{100 * found['of_serial']:.0f} % of the time of `sim-serial`. Clocks of the link: frames, CRC and command "
-             "unit, with pins also the wire. All end with "
+             f"Processor time of {found['samples']} learning samples of {found['steps']} steps, {found['layers']}. "
+             "`sim` takes its bytes below the serial line "
+             "([decision 8](decisions/0008-bytes-below-the-line.md)) and needs "
+             f"{100 * found['of_serial']:.0f} % of the time of `sim-serial`. Clocks of the link: frames, CRC and "
+             "command unit, with pins also the wire. All end with "
              f"{'the same' if found['equal'] else 'DIFFERENT'} weights.", ""]  # fmt: skip
     rows = []
     for name in ("golden", "sim", "sim-serial"):

@@ -74,7 +74,8 @@ def _activity(rows: list[dict[str, Any]], path: Path) -> bool:
         inputs = int(r["layers"].split("-")[0])
         plot.plot([100 * a["active_inputs"] / inputs for a in r["activity"]],
                   [a["clocks"] / r["clocks"]["inference_step"] for a in r["activity"]], "o-",
-                  color=(BLUE, ORANGE, INK, GREY)[k], markersize=4, label=f"{r['layers']}, {r['lanes']} lanes")  # fmt: skip
+                  color=(BLUE, ORANGE, INK, GREY)[k], markersize=4,
+                  label=f"{r['layers']}, {r['lanes']} lanes")  # fmt: skip
     plot.set_xlabel("active inputs, %; no neuron fires")
     plot.set_ylabel("clocks, of those with all active")
     plot.set_ylim(0, None)
