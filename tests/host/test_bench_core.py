@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from solsa.host.bench_link import bench_link, bench_sim
 from solsa.host.plots_core import ACTIVITY_FILE, SYNAPSES_FILE, draw_core
 from solsa.sim.clocks import measure, row
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2, max_steps=16, readout=Readout.SPIKE, frame_bytes=256)
 
 
@@ -39,6 +41,9 @@ def test_pictures(found: dict[str, object], tmp_path: Path) -> None:
     """One network has nothing to compare lanes with; the page of its run is whole."""
     assert {file.name for file in draw_core(found, tmp_path)} == {SYNAPSES_FILE, ACTIVITY_FILE}
     assert all((tmp_path / name).stat().st_size > 5000 for name in (SYNAPSES_FILE, ACTIVITY_FILE))
+    page = runpy.run_path(str(ROOT / "docs" / "performance_page.py"))["performance"](found)
+    for part in ("`sim-serial`", "All end with the same weights", "for 75 MHz and 3,000,000 baud", "| 3-5-3 | 2 |"):
+        assert part in page
 
 
 def test_core(found: dict[str, object]) -> None:
@@ -55,6 +60,11 @@ def test_core(found: dict[str, object]) -> None:
     )
     assert 0 < good["sustained_updates_per_second"] < good["peak_updates_per_second"]
     assert (bad["problem"], bad["config_is_current"]) == ("timing missed", False)
+
+
+def test_different_weights_are_named(found: dict[str, object]) -> None:
+    found["simulation"]["equal"] = False  # type: ignore[index]
+    assert "different weights" in bench_core.problem(found)
 
 
 @pytest.mark.parametrize(
