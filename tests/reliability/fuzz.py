@@ -245,9 +245,9 @@ class Fuzz:
         return pack_request(Request(self._sequence, opcode, payload))
 
 
-def part(frames: int, seed: int) -> dict[str, Any]:
+def part(frames: int, seed: int, pins: bool = False) -> dict[str, Any]:
     """Run one process's share of the frames."""
-    device = SimulatedDevice(CONFIG, silence=longest_silence(CONFIG))
+    device = SimulatedDevice(CONFIG, pins=pins, silence=longest_silence(CONFIG))
     fuzz = Fuzz(device, GoldenDevice(CONFIG), np.random.default_rng(seed))
     began, problem = time.monotonic(), None
 
@@ -269,16 +269,17 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0, help="of the first process; the next one takes the next number")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the frames")
+    parser.add_argument("--pins", action="store_true", help="through the serial pins; else to the decoder")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    frames, jobs, seed = arguments.frames, arguments.jobs, arguments.seed
+    frames, jobs, seed, pins = arguments.frames, arguments.jobs, arguments.seed, arguments.pins
     if frames < 1 or not 1 <= jobs <= frames:
         parser.error(f"--frames {frames} --jobs {jobs}, allowed are frames from 1 on and jobs from 1 to frames")
-    SimulatedDevice(CONFIG).close()  # compiled once, before the processes start
+    SimulatedDevice(CONFIG, pins=pins).close()  # compiled once, before the processes start
     sources, began = sources_hash(), time.monotonic()
     shares = [frames // jobs + (job < frames % jobs) for job in range(jobs)]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        parts = list(pool.map(part, shares, range(seed, seed + jobs)))
+        parts = list(pool.map(part, shares, range(seed, seed + jobs), [pins] * jobs))
     counts: Counter[str] = sum((each["counts"] for each in parts), Counter())
     problems = [each["problem"] for each in parts if each["problem"]]
     result = {
@@ -295,13 +296,14 @@ def main() -> int:
         "seconds": round(time.monotonic() - began, 1),
         "seed": seed,
         "jobs": jobs,
+        "pins": pins,
         "config": CONFIG.to_dict(),
         "config_hash": CONFIG.config_hash,
         "sources": sources,
         "counts": dict(sorted(counts.items())),
         "versions": {**versions(), "verilator": version_of("verilator")},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m tests.reliability.fuzz --frames {frames} --seed {seed} --jobs {jobs}",
+        "command": f"python -m tests.reliability.fuzz --frames {frames} --seed {seed} --jobs {jobs}" + " --pins" * pins,
     }
     print(json.dumps({key: result[key] for key in list(result)[:13]}, indent=2))
     if arguments.json:
