@@ -1,12 +1,23 @@
 """What golden model, RTL, host and documents agree on. Plain Python, imports nothing of ours."""
 
-from .config import CONTRACT_VERSION, PRESETS, BankKind, ConfigError, NetworkConfig, NeuronUnit, Readout, preset
+from .config import (
+    CONTRACT_VERSION,
+    OPTIONS,
+    PRESETS,
+    BankKind,
+    ConfigError,
+    NetworkConfig,
+    NeuronUnit,
+    Readout,
+    preset,
+)
 from .formats import Format, Formats, Operation, Overflow, Rounding
 from .layout import Layout
 from .parameters import Parameters, make_parameters
 from .registers import LayerRegister, NeuronField, Register, Space
 
 __all__ = [
+    "OPTIONS",
     "CONTRACT_VERSION",
     "PRESETS",
     "BankKind",

@@ -80,6 +80,10 @@ class NetworkConfig:
         Pipelined or serial arithmetic of neurons, softmax and filter constants.
     bank : BankKind
         Memory of the synapse words.
+    early_stop : bool
+        Registers with which a sample stops learning once its readout has been right often enough.
+    probe : bool
+        Measurement of what an update at each step would change (S[t], docs/how_it_works.md).
     formats : Formats
         Every number format.
     """
@@ -93,6 +97,8 @@ class NetworkConfig:
     frame_bytes: int = 1024
     neuron_unit: NeuronUnit = NeuronUnit.PIPELINED
     bank: BankKind = BankKind.DUAL_PORT
+    early_stop: bool = False
+    probe: bool = False
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
@@ -120,6 +126,11 @@ class NetworkConfig:
         if not found and max(self.step_bytes + 11, 8 * self.layers[-1] + 7) > self.frame_bytes:
             found.append(f"frames of {self.frame_bytes} bytes hold no step of {self.layers[0]} inputs "
                          f"and {self.layers[-1]} outputs, allowed a larger frame_bytes")  # fmt: skip
+        for name in OPTIONS:
+            if not isinstance(getattr(self, name), bool):
+                found.append(f"{name} is {getattr(self, name)!r}, allowed true or false")
+        if self.early_stop and self.readout is Readout.TARGET:
+            found.append("early_stop with readout target, which has no classes, allowed membrane or spike")
         if self.serial and self.readout is Readout.TARGET:
             found.append("readout target with the serial neuron unit, allowed membrane or spike")
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
@@ -174,14 +185,22 @@ class NetworkConfig:
         """Whether neurons are computed one after the other on one multiplier."""
         return self.neuron_unit is NeuronUnit.SERIAL
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options of learning that are built in."""
+        return tuple(name for name in OPTIONS if getattr(self, name))
+
     def used_groups(self, layer: int) -> int:
         """Groups that have at least one post in this layer."""
         return min(self.groups, self.post(layer))
 
     # -- identity ----------------------------------------------------------------------------------------------------
     def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-ready form."""
+        """Plain, JSON-ready form; options that are off are left out, so that they change no hash."""
         plain = asdict(self)
+        for name in OPTIONS:
+            if not plain[name]:
+                del plain[name]
         plain["layers"] = list(self.layers)
         for name in _ENUMS:
             plain[name] = getattr(self, name).value
@@ -223,6 +242,8 @@ class NetworkConfig:
         return replace(self, **changes)
 
 
+#: Fields that add something to a core and are off in every preset.
+OPTIONS = ("early_stop", "probe")
 _ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
 
 
@@ -259,13 +280,17 @@ PRESETS["icebreaker_vowels"] = PRESETS["icebreaker"].with_(layers=(12, 64, 9))
 
 
 def preset(name: str) -> NetworkConfig:
-    """Configuration of a named preset.
+    """Configuration of a named preset, with options after plus signs: ``vowels+early_stop+probe``.
 
     Raises
     ------
     ConfigError
         With the allowed names, for an unknown one.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r} is not known, allowed: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    base, *options = name.split("+")
+    if base not in PRESETS:
+        raise ConfigError(f"preset {base!r} is not known, allowed: {', '.join(PRESETS)}")
+    for option in options:
+        if option not in OPTIONS:
+            raise ConfigError(f"preset {name!r}: option {option!r} is not known, allowed: {', '.join(OPTIONS)}")
+    return PRESETS[base].with_(**dict.fromkeys(options, True))

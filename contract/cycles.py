@@ -44,12 +44,15 @@ class Cycles:
         Learning on, weights updated, filter constants not.
     adapting_step : int
         Weights and filter constants updated.
+    probe_step : int
+        Changes measured, none made; 0 without the option ``probe``.
     """
 
     inference_step: int
     learning_step: int
     scheduled_step: int
     adapting_step: int
+    probe_step: int
 
 
 def predicted_cycles(config: NetworkConfig) -> Cycles:
@@ -60,6 +63,7 @@ def predicted_cycles(config: NetworkConfig) -> Cycles:
         learning_step=done[True] + _END,
         scheduled_step=_scheduled(config, done[True], adapt=False) + _END,
         adapting_step=_scheduled(config, done[True], adapt=True) + _END,
+        probe_step=_probe(config, done[True]) + _END if config.probe else 0,
     )
 
 
@@ -109,6 +113,12 @@ def _in_phase(config: NetworkConfig, clock: int, address: int) -> int:
     if config.bank is BankKind.SINGLE_PORT and (clock ^ address ^ _PHASE) & 1:
         return clock + 1
     return clock
+
+
+def _probe(config: NetworkConfig, done: int) -> int:
+    """A scheduled step that writes nothing: no bank has to be met in its phase, but the adder tree empties."""
+    tree = config.lanes.bit_length() - 1
+    return _scheduled(config.with_(bank=BankKind.DUAL_PORT), done, adapt=False) + max(0, tree - 1)
 
 
 def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:

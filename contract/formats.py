@@ -203,6 +203,11 @@ class Formats:
         return Format(DECAY_FRAC + ADAPT_GUARD, DECAY_FRAC + ADAPT_GUARD, signed=False)
 
     @property
+    def change(self) -> Format:
+        """S of a step: what an update would change, summed over synapses, in units of the weight."""
+        return Format(31, self.weight.frac, signed=False)
+
+    @property
     def spike(self) -> int:
         """The input word of a spike (1.0)."""
         return self.input.one
@@ -235,6 +240,14 @@ class Formats:
             Operation("weight_step", "w' = w - [g*eps]", g.frac + t.frac - w.frac, Rounding.STOCHASTIC, "weight", sat),
             Operation("adapt_sum", "q = [sum delta*A]", 0, floor, "adapt_sum", sat, variable=True),
             Operation("adapt_step", "a' = a - [q*mantissa]", ADAPT_GUARD, floor, "adaptive", Overflow.CLIP),
+        ]
+        return {row.name: row for row in rows}
+
+    def option_operations(self) -> dict[str, Operation]:
+        """Places where the options of learning (config.OPTIONS) drop bits."""
+        shift = self.operations()["weight_step"].shift
+        rows = [
+            Operation("change", "S[t]' = S[t] + [sum |g*eps|]", shift, Rounding.FLOOR, "change", Overflow.SATURATE),
         ]
         return {row.name: row for row in rows}
 

@@ -12,6 +12,7 @@ from .random import DEFAULT_RNG
 from .registers import (
     MANTISSA_BITS,
     SHIFT_BITS,
+    STOP_POINTS_BITS,
     SURROGATE_SHIFT_BITS,
     LayerRegister,
     Register,
@@ -50,6 +51,8 @@ class Parameters:
         Steps at which weights are updated.
     rng : int
         Master state of the random generator at the start.
+    stop_margin, stop_points : int
+        Early stop: score by which the label must lead, and scheduled steps of a sample at which it must; 0 is off.
     """
 
     theta: tuple[int, ...]
@@ -64,6 +67,8 @@ class Parameters:
     a_max: int = (1 << DECAY_FRAC) - 1
     schedule: tuple[int, ...] = ()
     rng: int = DEFAULT_RNG
+    stop_margin: int = 0
+    stop_points: int = 0
 
     def check(self, config: NetworkConfig) -> None:
         """Raise ConfigError (one line) if a value does not fit the configuration."""
@@ -96,6 +101,10 @@ class Parameters:
         for step in self.schedule:
             _inside("scheduled step", step, 0, config.max_steps - 1)
         _inside("rng", self.rng, 1, 0xFFFFFFFF)
+        _inside("stop_margin", self.stop_margin, f.score.min, f.score.max)
+        _inside("stop_points", self.stop_points, 0, (1 << STOP_POINTS_BITS) - 1)
+        if self.stop_points and not config.early_stop:
+            raise ConfigError("stop_points needs a configuration with early_stop, such as preset vowels+early_stop")
 
     def constant_words(self) -> list[tuple[int, int]]:
         """(register address, value) of everything that neither learning nor the random generator changes, but rates."""
@@ -106,6 +115,12 @@ class Parameters:
             words += [(lam_address(layer, group), value) for group, value in enumerate(row)]
         words.append((Register.SURROGATE_SHIFT, self.surrogate_shift))
         return [*words, (Register.A_MIN, self.a_min), (Register.A_MAX, self.a_max)]
+
+    def option_words(self, config: NetworkConfig) -> list[tuple[int, int]]:
+        """(register address, value) of the options that a configuration has."""
+        if not config.early_stop:
+            return []
+        return [(Register.STOP_MARGIN, self.stop_margin), (Register.STOP_POINTS, self.stop_points)]
 
     def start_words(self) -> list[tuple[int, int]]:
         """(register address, value) of the random generator and the adaptive constants at the start."""
@@ -227,6 +242,8 @@ def make_parameters(
     a_max: float = 1.0 - 2.0**-12,
     schedule: tuple[int, ...] = (),
     rng: int = DEFAULT_RNG,
+    stop_margin: float = 0.0,
+    stop_points: int = 0,
 ) -> Parameters:
     """Parameters from real numbers.
 
@@ -258,6 +275,8 @@ def make_parameters(
         a_max=f.decay.from_float(a_max),
         schedule=tuple(sorted(set(schedule))),
         rng=rng,
+        stop_margin=f.score.from_float(stop_margin),
+        stop_points=stop_points,
     )
     made.check(config)
     return made

@@ -30,7 +30,8 @@ class Space(IntEnum):
     FILTER = 3
     #: Neuron words, index = neuron * 8 + :class:`NeuronField`.
     NEURON = 4
-    #: Schedule table, one word (0 or 1) per step.
+    #: Schedule table, one word (0 or 1) per step. With the option ``probe`` as many words follow: S of every step,
+    #: the changes that updates would have made there, summed over synapses and probes, in units of the weights.
     SCHEDULE = 5
     #: Surrogate table.
     SURROGATE = 6
@@ -76,6 +77,14 @@ class Register(IntEnum):
     A_MAX = 12
     #: Inputs of the network.
     INPUTS = 13
+    #: Option early_stop: score of the label less the largest other one with which a readout counts as right.
+    STOP_MARGIN = 14
+    #: Option early_stop: a sample learns no more once its readout was right at so many scheduled steps; 0 is off.
+    STOP_POINTS = 15
+    #: Option early_stop: scheduled steps of this sample at which the readout was right.
+    RIGHT = 16
+    #: Option probe, 1: learning steps measure S and change no weight, no filter constant, no generator.
+    PROBE = 17
     #: Per-layer window, 16 words each, see :class:`LayerRegister`.
     LAYER = 0x40
     #: a of layer l and group g at A + 8*l + g, u0.24.
@@ -107,6 +116,7 @@ READOUT_CODES = {"membrane": 0, "spike": 1, "target": 2}
 MANTISSA_BITS = 16
 SHIFT_BITS = 5
 SURROGATE_SHIFT_BITS = 5
+STOP_POINTS_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -183,6 +193,13 @@ def register_map(config: NetworkConfig) -> dict[int, Entry]:
     unsigned(Register.A_MIN, "a_min", f.decay.width, 0)
     unsigned(Register.A_MAX, "a_max", f.decay.width, f.decay.max)
     fixed(Register.INPUTS, "inputs", config.inputs)
+    if config.early_stop:
+        score = f.score
+        entries.append(Entry(Register.STOP_MARGIN, "stop_margin", score.width, True, True, 0, score.min, score.max))
+        unsigned(Register.STOP_POINTS, "stop_points", STOP_POINTS_BITS, 0)
+        entries.append(Entry(Register.RIGHT, "right", STOP_POINTS_BITS, False, False, 0, 0, 0))
+    if config.probe:
+        unsigned(Register.PROBE, "probe", 1, 0)
     th = f.threshold
     for i in range(config.depth):
         base = f"layer{i}"
@@ -210,7 +227,7 @@ def space_words(config: NetworkConfig) -> dict[Space, int]:
         Space.TRACE: layout.synapse_depth * config.lanes,
         Space.FILTER: layout.filter_depth * layout.filter_banks,
         Space.NEURON: layout.post_depth * 8,
-        Space.SCHEDULE: config.max_steps,
+        Space.SCHEDULE: config.max_steps << config.probe,
         Space.SURROGATE: config.surrogate_entries,
         Space.SCORE: config.outputs,
     }

@@ -77,8 +77,13 @@ class GoldenCore:
         """Start a new sample: state counts as zero from the next step on, the memories keep their words until then."""
         s = self.state
         s.fresh_neurons = s.fresh_traces = True
-        s.step = 0
+        s.step = s.right = 0
         s.score[:] = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the rest of the sample learns no more (early stop); a probe measures it all the same."""
+        return not self.state.probe and 0 < self.parameters.stop_points <= self.state.right
 
     def step(
         self,
@@ -108,6 +113,7 @@ class GoldenCore:
             Return a copy of every state word.
         """
         s, depth = self.state, self.config.depth
+        learn = learn and not self.stopped
         signals = np.asarray(inputs, dtype=np.int64)
         for i in range(depth):
             self._forward(i, signals, learn)
@@ -118,12 +124,20 @@ class GoldenCore:
         s.fresh_neurons = False
         if learn:
             s.fresh_traces = False
-        updated = learn and s.step in s.schedule
+        probed = learn and s.probe and s.step < self.config.max_steps
+        updated = learn and not s.probe and s.step in s.schedule
+        if updated and self.parameters.stop_points:
+            s.right += self._leads(label)
+            updated = not self.stopped
+        if probed or updated:
+            self._errors(label, target)
+        if probed:
+            self._measure()
         if updated:
-            self._update(label, target, adapt)
+            self._update(adapt)
         index = s.step
         s.step = min(s.step + 1, self.config.max_steps)
-        return self.snapshot(index, learn, updated) if trace else None
+        return self.snapshot(index, learn, updated, probed) if trace else None
 
     def run(
         self,
@@ -139,10 +153,10 @@ class GoldenCore:
             target = None if targets is None else targets[t]
             self.step(x, label=label, target=target, learn=learn, adapt=adapt, trace=False)
 
-    def snapshot(self, step: int, learned: bool, updated: bool) -> StepTrace:
+    def snapshot(self, step: int, learned: bool, updated: bool, probed: bool = False) -> StepTrace:
         """Copy of every state word."""
         s = self.state
-        return StepTrace(step, learned, updated, [x.copy() for x in s.layers], s.score.copy(), s.rng, s.updates)
+        return StepTrace(step, learned, updated, [x.copy() for x in s.layers], s.score.copy(), s.rng, s.updates, probed)
 
     def _store(self, name: str, value: Ints, fmt: Format) -> Ints:
         """Saturate a value to the format in which it is stored."""
@@ -226,7 +240,14 @@ class GoldenCore:
             return (layer.spike - one_hot) * layer.surrogate
         return softmax(layer.membrane, f.membrane.frac, f.delta.frac) - one_hot * f.delta.one
 
-    def _update(self, label: int, target: Ints | None, adapt: bool) -> None:
+    def _leads(self, label: int) -> bool:
+        """Whether the label's score is above every other one by the margin of the early stop."""
+        score = self.state.score
+        others = np.delete(score, label)
+        return bool(score[label] - others.max(initial=self.config.formats.score.min) >= self.parameters.stop_margin)
+
+    def _errors(self, label: int, target: Ints | None) -> None:
+        """delta and g of every layer, from the last one down."""
         f, ops, s, p = self.config.formats, self._ops, self.state, self.parameters
         delta = self._readout_error(label, target)
         for index in range(self.config.depth - 1, -1, -1):
@@ -238,10 +259,20 @@ class GoldenCore:
                 product = below.surrogate * self._store("error", error, f.delta)
                 rounded = drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)
                 delta = self._store("hidden_delta", rounded, f.delta)
-        for index, layer in enumerate(s.layers):
-            mantissa, shift = p.rate[index]
+        for layer, (mantissa, shift) in zip(s.layers, p.rate, strict=True):
             rounded = drop(layer.delta * mantissa, shift, Rounding.HALF_UP)
             layer.rate_step = self._store("rate_step", rounded, f.rate_step)
+
+    def _measure(self) -> None:
+        """Add what an update would change to S of the step: the sum of |g*eps|, exact until it is stored."""
+        s, op = self.state, self.config.formats.option_operations()["change"]
+        moved = sum(int(np.abs(x.rate_step[:, None] * x.trace).sum()) for x in s.layers)
+        total = s.changes[s.step] + (moved >> op.shift)
+        s.changes[s.step] = self._store("change", np.array([total]), self.config.formats.change)[0]
+
+    def _update(self, adapt: bool) -> None:
+        f, ops, s = self.config.formats, self._ops, self.state
+        for index, layer in enumerate(s.layers):
             s.rng = xorshift32(s.rng)
             posts, pres = layer.weight.shape
             bits = ops["weight_step"].shift

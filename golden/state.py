@@ -78,6 +78,8 @@ class StepTrace:
         Master state of the random generator.
     updates : int
         Weight updates since reset.
+    probed : bool
+        Whether the step's changes were measured instead of made.
     """
 
     step: int
@@ -87,10 +89,11 @@ class StepTrace:
     score: Ints
     rng: int
     updates: int
+    probed: bool = False
 
     def difference(self, other: StepTrace) -> str | None:
         """First word that differs, in words, or None."""
-        for name in ("step", "learned", "updated", "rng", "updates"):
+        for name in ("step", "learned", "updated", "rng", "updates", "probed"):
             if getattr(self, name) != getattr(other, name):
                 return f"step {self.step} {name}: {getattr(self, name)} against {getattr(other, name)}"
         for index, (mine, theirs) in enumerate(zip(self.layers, other.layers, strict=True)):
@@ -118,6 +121,12 @@ class CoreState:
     #: traces restart from zero at the next learning step
     fresh_traces: bool = True
     schedule: set[int] = field(default_factory=set)
+    #: scheduled steps of this sample at which the readout was right (option early_stop)
+    right: int = 0
+    #: learning steps measure their changes and make none (option probe)
+    probe: bool = False
+    #: S of every step, format ``change``, shape [max_steps] (option probe)
+    changes: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @classmethod
     def start(cls, config: NetworkConfig, parameters: Parameters) -> CoreState:
@@ -126,7 +135,8 @@ class CoreState:
         for layer, row in zip(layers, parameters.a, strict=True):
             layer.a[:] = row
         score = np.zeros(config.outputs, dtype=np.int64)
-        return cls(layers, score, parameters.rng, schedule=set(parameters.schedule))
+        changes = np.zeros(config.max_steps if config.probe else 0, dtype=np.int64)
+        return cls(layers, score, parameters.rng, schedule=set(parameters.schedule), changes=changes)
 
 
 def posts_of_group(config: NetworkConfig, layer: int) -> Ints:

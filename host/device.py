@@ -237,7 +237,7 @@ class Device(Learner):
     def set_parameters(self, parameters: Parameters) -> None:
         """Program parameters, tables and schedule; weights, adaptive constants and random generator stay."""
         parameters.check(self.config)
-        for address, value in parameters.constant_words():
+        for address, value in (*parameters.constant_words(), *parameters.option_words(self.config)):
             self.write_register(address, value)
         self.load_words(Space.SURROGATE, 0, np.array(parameters.surrogate))
         self.set_schedule(parameters.schedule)

@@ -70,6 +70,8 @@ class GoldenMemory:
             a_min=r[Register.A_MIN],
             a_max=r[Register.A_MAX],
             schedule=tuple(np.flatnonzero(self._schedule).tolist()),
+            stop_margin=r.get(Register.STOP_MARGIN, 0),
+            stop_points=r.get(Register.STOP_POINTS, 0),
         )
 
     # -- checks -------------------------------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ class GoldenMemory:
         if space is Space.NEURON:
             return self._neurons()[where]
         if space is Space.SCHEDULE:
-            return self._schedule[where]
+            return np.concatenate([self._schedule, self._core.state.changes])[where]
         if space is Space.SURROGATE:
             return self._surrogate[where]
         return self._core.state.score[where]
@@ -117,7 +119,10 @@ class GoldenMemory:
         if space is Space.REGISTER:
             self._write_register(index, int(words[0]))
         elif space is Space.SCHEDULE:
-            self._schedule[where] = truncate(words, _ONE_BIT)
+            table = max(0, min(len(words), self.config.max_steps - index))
+            self._schedule[index : index + table] = truncate(words[:table], _ONE_BIT)
+            start = max(0, index - self.config.max_steps)
+            self._core.state.changes[start : start + len(words) - table] = truncate(words[table:], f.change)
             self._stale = True
         elif space is Space.SURROGATE:
             self._surrogate[where] = truncate(words, f.surrogate)
@@ -137,6 +142,7 @@ class GoldenMemory:
             Register.STEP: state.step,
             Register.UPDATES: state.updates,
             Register.RNG: state.rng,
+            **({Register.RIGHT: state.right} if self.config.early_stop else {}),
         }
         return live.get(address, self._registers.get(address, 0))
 
@@ -149,6 +155,7 @@ class GoldenMemory:
             self._core.state.rng = value
         else:
             self._registers[address] = value
+            self._core.state.probe = bool(self._registers.get(Register.PROBE, 0))
             self._stale = True
 
     def _write_synapses(self, name: str, where: slice, values: Ints) -> None:

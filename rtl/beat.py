@@ -46,6 +46,8 @@ class Mode(enum.Enum, shape=3):  # type: ignore[call-arg]
     WRITE_WEIGHT = 5
     #: Host writes eps.
     WRITE_TRACE = 6
+    #: As UPDATE, but nothing changes: the magnitudes of the changes are summed.
+    PROBE = 7
 
 
 class Geometry:

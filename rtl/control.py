@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from solsa.contract import NetworkConfig
+from solsa.contract.registers import STOP_POINTS_BITS
 
 from .beat import Geometry, Mode
 from .bus import StepCommand
@@ -52,6 +53,13 @@ class Control(wiring.Component):
                 "error_done": In(1),
                 "adapt_start": Out(1),
                 "adapt_idle": In(1),
+                #: option early_stop: scheduled steps at which the readout must be right, 0: off; whether it is now
+                "stop_points": In(STOP_POINTS_BITS),
+                "right_now": In(1),
+                "right": Out(STOP_POINTS_BITS),
+                #: option probe: changes are measured, not made; at `end`: they were
+                "probe": In(1),
+                "probed": Out(1),
                 # schedule table
                 "table_address": In(range(config.max_steps)),
                 "table_write": In(1),
@@ -64,6 +72,7 @@ class Control(wiring.Component):
         m = Module()
         config = self.config
         last_layer = config.depth - 1
+        probe = self.probe if config.probe else C(0, 1)
         latched = Signal(StepCommand)
         m.submodules.schedule = schedule = Memory(shape=1, depth=config.max_steps, init=[])
         read, write = schedule.read_port(), schedule.write_port()
@@ -80,8 +89,16 @@ class Control(wiring.Component):
             self.busy.eq(~idle),
             self.learn.eq(latched.learn),
             self.label.eq(latched.label),
-            self.scheduled.eq(latched.learn & read.data & (self.step != config.max_steps)),
+            self.scheduled.eq(latched.learn & (read.data | probe) & (self.step != config.max_steps)),
+            self.probed.eq(self.scheduled & probe),
         ]
+        stopped, stops = Signal(), Signal()
+        if config.early_stop:
+            counts = self.scheduled & self.right_now & (self.stop_points != 0) & ~probe
+            m.d.comb += [
+                stopped.eq((self.stop_points != 0) & (self.right >= self.stop_points) & ~probe),
+                stops.eq(counts & (self.right + 1 >= self.stop_points)),
+            ]
         layer = self.layer
         with m.FSM():
             with m.State("IDLE"):
@@ -89,7 +106,9 @@ class Control(wiring.Component):
                 with m.If(self.command.valid):
                     m.d.sync += [latched.eq(self.command.payload), layer.eq(0)]
                     with m.If(self.command.payload.reset):
-                        m.d.sync += [self.fresh.eq(3), self.step.eq(0)]
+                        m.d.sync += [self.fresh.eq(3), self.step.eq(0), self.right.eq(0)]
+                    with m.Elif(stopped):
+                        m.d.sync += latched.learn.eq(0)
                     m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += self.begin.eq(1)
@@ -110,7 +129,9 @@ class Control(wiring.Component):
                     m.d.sync += self.fresh[0].eq(0)
                     with m.If(latched.learn):
                         m.d.sync += self.fresh[1].eq(0)
-                    with m.If(self.scheduled):
+                    if config.early_stop:
+                        m.d.sync += self.right.eq(self.right + counts)
+                    with m.If(self.scheduled & ~stops):
                         m.d.comb += self.error_start.eq(1)
                         m.next = "ERROR"
                     with m.Else():
@@ -118,7 +139,7 @@ class Control(wiring.Component):
             # Errors of `layer` arrive; those of the layer below need its weights as they are now.
             with m.State("ERROR"):
                 with m.If(self.error_done):
-                    m.d.comb += self.adapt_start.eq(latched.adapt)
+                    m.d.comb += self.adapt_start.eq(latched.adapt & ~probe)
                     with m.If(layer == 0):
                         m.next = "UPDATE"
                     with m.Else():
@@ -131,7 +152,7 @@ class Control(wiring.Component):
                     m.d.sync += layer.eq(layer - 1)
                     m.next = "ERROR"
             with m.State("UPDATE"):
-                m.d.comb += self.mode.eq(Mode.UPDATE)
+                m.d.comb += self.mode.eq(Mux(probe, Mode.PROBE, Mode.UPDATE))
                 with m.If(self.sweep_idle):
                     m.d.comb += self.sweep.eq(1)
                     with m.If(layer == last_layer):
@@ -140,7 +161,7 @@ class Control(wiring.Component):
                         m.d.sync += layer.eq(layer + 1)
             with m.State("DRAIN"):
                 with m.If(self.sweep_idle & ~self.pending & self.adapt_idle):
-                    m.d.sync += self.updates.eq(self.updates + 1)
+                    m.d.sync += self.updates.eq(self.updates + ~probe)
                     m.next = "END"
             with m.State("END"):
                 m.d.comb += self.end.eq(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -13,6 +13,7 @@ from .adapt import Adapt
 from .backward import Backward
 from .beat import Mode
 from .bus import HostBus, StepCommand
+from .changes import Changes
 from .control import Control
 from .engine import Engine
 from .error import ErrorUnit
@@ -25,6 +26,7 @@ from .random import Generator
 from .registers import RegisterFile
 from .registers_serial import SerialRegisters
 from .sequencer import Sequencer
+from .stop import Lead
 
 
 class Core(wiring.Component):
@@ -77,6 +79,8 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, pre.data_bits)
 
         idle = ~control.busy
+        #: option probe: the words of S lie above those of the schedule
+        above_table = Signal()
         connect(m, flipped(self.bus), host.bus)
         connect(m, flipped(self.command), control.command)
         m.d.comb += [
@@ -204,10 +208,39 @@ class Core(wiring.Component):
             neurons.table_value.eq(self.bus.data),
             host.surrogate_word.eq(neurons.table_word),
             control.table_address.eq(self.bus.index),
-            control.table_write.eq(host.schedule_write),
+            control.table_write.eq(host.schedule_write & ~above_table),
             control.table_value.eq(self.bus.data),
             host.schedule_word.eq(control.table_word),
+            # options
+            registers.right.eq(control.right),
+            control.stop_points.eq(registers.stop_points),
+            control.probe.eq(registers.probe),
         ]
+        if config.early_stop:
+            m.submodules.lead = lead = Lead(config)
+            m.d.comb += [
+                lead.valid.eq(neurons.score_retired),
+                lead.post.eq(neurons.score_post),
+                lead.score.eq(neurons.score_value),
+                lead.label.eq(control.label),
+                lead.margin.eq(registers.stop_margin),
+                control.right_now.eq(lead.right),
+            ]
+        if config.probe:
+            m.submodules.changes = changes = Changes(config, len(lanes.error_sum))
+            m.d.comb += [
+                changes.begin.eq(control.begin),
+                changes.valid.eq(lanes.change_valid),
+                changes.sum.eq(lanes.error_sum),
+                changes.store.eq(control.end & control.probed),
+                changes.step.eq(control.step),
+                changes.idle.eq(idle & ~self.command.valid),
+                changes.address.eq(self.bus.index),
+                changes.write.eq(host.schedule_write & above_table),
+                changes.value.eq(self.bus.data),
+                above_table.eq(self.bus.index[config.max_steps.bit_length() - 1]),
+                host.schedule_word.eq(Mux(above_table, changes.word, control.table_word)),
+            ]
         for i in range(config.depth * config.groups):
             m.d.comb += [
                 pre.a[i].eq(adapt.constants[i] >> ADAPT_GUARD),

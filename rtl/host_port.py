@@ -59,7 +59,7 @@ class HostPort(wiring.Component):
                 # memories: `index` addresses them all
                 "filter_words": In(data.ArrayLayout(shape_of(f.trace), g.layout.filter_banks)),
                 "neuron_word": In(g.neuron_layout()),
-                "schedule_word": In(1),
+                "schedule_word": In(32 if config.probe else 1),
                 "schedule_write": Out(1),
                 "surrogate_word": In(shape_of(f.surrogate)),
                 "surrogate_write": Out(1),
@@ -96,7 +96,7 @@ class HostPort(wiring.Component):
         # Selected in steps, because block RAM is slow to answer: a register behind each source, field or bank, space.
         answer = Signal(32)
         neuron, filters = Signal(g.neuron_layout()), Signal(self.filter_words.shape())
-        chain, register, schedule = Signal.like(self.chain), Signal(32), Signal()
+        chain, register, schedule = Signal.like(self.chain), Signal(32), Signal.like(self.schedule_word)
         surrogate, score = Signal.like(self.surrogate_word), Signal.like(self.score_word)
         # a small chip has no flip-flops to spare, and a slower clock
         domain = m.d.comb if config.serial else m.d.sync

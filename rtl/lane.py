@@ -35,6 +35,7 @@ LaneControl = data.StructLayout(
         "write_weight": 1,
         "write_trace": 1,
         "read": 1,
+        "probe": 1,
     }
 )
 
@@ -69,8 +70,8 @@ class Lane(wiring.Component):
                 "control3": In(LaneControl),
                 "filter": In(signed(data_bits)),
                 "random": In(self.random_bits),
-                #: L3: w*delta
-                "product": Out(signed(f.weight.width + f.delta.width)),
+                #: L3: w*delta; in a probe L4: |g*eps|
+                "product": Out(signed(self.product_bits(config))),
                 #: L4
                 "control4": In(LaneControl),
                 #: L4: this lane has a post in the beat's block
@@ -95,6 +96,13 @@ class Lane(wiring.Component):
                 "rate_step": In(shape_of(f.rate_step)),
             }
         )
+
+    @staticmethod
+    def product_bits(config: NetworkConfig) -> int:
+        """Width of ``product``."""
+        f = config.formats
+        backward = f.weight.width + f.delta.width
+        return max(backward, f.trace.width + f.rate_step.width + 1) if config.probe else backward
 
     @staticmethod
     def word_layout(config: NetworkConfig) -> data.StructLayout:
@@ -153,7 +161,12 @@ class Lane(wiring.Component):
             trace3.eq(trace2),
             weight3.eq(weight2),
         ]
-        m.d.comb += self.product.eq(product_b)
+        if config.probe:
+            moved4 = Signal(len(product_a))
+            m.d.sync += moved4.eq(Mux(product_a < 0, -product_a, product_a))
+            m.d.comb += self.product.eq(Mux(self.control4.probe, moved4, product_b))
+        else:
+            m.d.comb += self.product.eq(product_b)
 
         # -- L4: sums ------------------------------------------------------------------------------------------------
         decay, step = ops["trace_decay"], ops["weight_step"]
@@ -187,7 +200,7 @@ class Lane(wiring.Component):
         writes_trace, writes_weight = Signal(), Signal()
         m.d.comb += [
             writes_trace.eq(self.control4.trace | self.control4.write_trace),
-            writes_weight.eq(self.control4.update),
+            writes_weight.eq(self.control4.update & ~self.control4.probe),
         ]
         m.d.sync += [
             word.trace.eq(Mux(writes_trace, saturate(total >> decay.shift, f.trace), trace4)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value, ValueLike, signed
+from amaranth.hdl import C, Cat, Module, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -59,7 +59,9 @@ class Lanes(wiring.Component):
                 "chain": Out(signed(g.chain_bits)),
                 #: sum over lanes of w*delta (R5 + log2 P) and its beat one clock ahead
                 "error_beat": Out(g.beat_layout()),
-                "error_sum": Out(signed(f.weight.width + f.delta.width + self.tree_levels)),
+                "error_sum": Out(signed(Lane.product_bits(config) + self.tree_levels)),
+                #: the sum is that of |g*eps| (a probe's sweep, R6 + log2 P)
+                "change_valid": Out(1),
                 #: R7: words written or kept
                 "retired": Out(g.beat_layout()),
                 "words": Out(data.ArrayLayout(Lane.word_layout(config), config.lanes)),
@@ -86,6 +88,7 @@ class Lanes(wiring.Component):
             """Decoded mode of the beat at a stage."""
             beat, mode = beats[stage], beats[stage].mode
             decoded = Signal(LaneControl, name=name)
+            probe = (mode == Mode.PROBE) if config.probe else C(0, 1)
             writes = (mode == Mode.WRITE_TRACE) | (mode == Mode.WRITE_WEIGHT)
             m.d.comb += [
                 decoded.valid.eq(beat.valid),
@@ -93,7 +96,8 @@ class Lanes(wiring.Component):
                 decoded.first.eq(beat.first),
                 decoded.last.eq(beat.last),
                 decoded.trace.eq(mode == Mode.TRACE),
-                decoded.update.eq(mode == Mode.UPDATE),
+                decoded.update.eq((mode == Mode.UPDATE) | probe),
+                decoded.probe.eq(probe),
                 decoded.backward.eq(mode == Mode.BACKWARD),
                 decoded.fresh.eq(((mode == Mode.TRACE) & self.fresh) | writes),
                 decoded.write_weight.eq(mode == Mode.WRITE_WEIGHT),
@@ -215,6 +219,12 @@ class Lanes(wiring.Component):
             self.retired.eq(beats[7]),
             self.pending.eq(beats[0].valid | pending1),
         ]
+        if config.probe:
+            changes = delayed(m, beats[6].valid & (beats[6].mode == Mode.PROBE), self.tree_levels, "change")
+            m.d.comb += [
+                self.change_valid.eq(changes[-1]),
+                self.pending.eq(beats[0].valid | pending1 | Cat(changes).any()),
+            ]
 
         # -- backward pass: registered adder tree --------------------------------------------------------------------
         level: list[Value] = [lane.product for lane in lanes]

@@ -11,6 +11,7 @@ from solsa.contract import LayerRegister, NetworkConfig, Register
 from solsa.contract.registers import (
     MANTISSA_BITS,
     SHIFT_BITS,
+    STOP_POINTS_BITS,
     SURROGATE_SHIFT_BITS,
     Entry,
     Space,
@@ -84,6 +85,11 @@ class RegisterFile(wiring.Component):
                 "fresh": In(2),
                 "step": In(range(config.max_steps + 1)),
                 "updates": In(32),
+                # options
+                "stop_margin": Out(shape_of(f.score)),
+                "stop_points": Out(STOP_POINTS_BITS),
+                "right": In(STOP_POINTS_BITS),
+                "probe": Out(1),
                 **(more or {}),
             }
         )
@@ -97,6 +103,16 @@ class RegisterFile(wiring.Component):
             Register.STEP: self.step,
             Register.UPDATES: self.updates,
             Register.RNG: self.rng,
+            Register.RIGHT: self.right,
+            **self.kept(),
+        }
+
+    def kept(self) -> dict[int, Value]:
+        """Registers of options, which other units see all the time, by address."""
+        return {
+            Register.STOP_MARGIN: self.stop_margin,
+            Register.STOP_POINTS: self.stop_points,
+            Register.PROBE: self.probe,
         }
 
     def elaborate(self, platform: object) -> Module:

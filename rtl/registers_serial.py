@@ -48,6 +48,7 @@ class SerialRegisters(RegisterFile):
             **self.counters(latched_high),
             **{address: self.a[index] for address, index in a_words.items()},
         }
+        special = {address: source for address, source in special.items() if address in entries}
         init = [0] * _DEPTH
         for address, entry in entries.items():
             init[address] = entry.reset & 0xFFFFFFFF
@@ -93,6 +94,10 @@ class SerialRegisters(RegisterFile):
                 m.d.comb += self.a_write.eq(self.write & accepted)
             with m.Case(Register.RNG):
                 m.d.comb += self.rng_write.eq(self.write & accepted)
+            for address, kept in self.kept().items():
+                if address in entries:
+                    with m.Case(address), m.If(self.write & accepted):
+                        m.d.sync += kept.eq(self.value)
             with m.Default():
                 m.d.comb += write.en.eq(self.write & accepted)
         for address, index in a_words.items():

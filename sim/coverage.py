@@ -29,7 +29,10 @@ STORES = (
     "filter_trace_in", "filter_trace_decay", "adapt_trace_in", "adapt_trace_decay",
     "target_error", "error", "hidden_delta", "rate_step", "weight_step", "adapt_sum", "adapt_step", "score",
 )  # fmt: skip
-_SATURATION = [f"saturate.{name}.{end}" for name in STORES for end in ("high", "low")] + ["saturate.gain_decay.high"]
+_SATURATION = [f"saturate.{name}.{end}" for name in STORES for end in ("high", "low")] + [
+    "saturate.gain_decay.high",
+    "saturate.change.high",  # S is a sum of magnitudes
+]
 
 # -- networks and steps -----------------------------------------------------------------------------------------------
 _GEOMETRY = [
@@ -51,7 +54,11 @@ _NEURONS = [
 ]  # fmt: skip
 _READOUTS = [f"readout.{readout.value}" for readout in Readout]
 _KINDS = [f"unit.{unit.value}" for unit in NeuronUnit] + [f"bank.{bank.value}" for bank in BankKind]
-# Early stop is not built: its points (stop taken, margin not reached, learning resumed by a reset) belong here.
+#: A step stops its sample, one is not right by the margin or not often enough, the rest infers, a reset ends it.
+_OPTIONS = [
+    "early_stop.off", "early_stop.taken", "early_stop.not_yet", "early_stop.rest_infers", "early_stop.ended_by_reset",
+    "probe.measured", "probe.past_the_table", "probe.in_inference",
+]  # fmt: skip
 
 # -- link -------------------------------------------------------------------------------------------------------------
 #: Replies that a request can get. INFO carries no address and no value; READ and STATE no value; STEP and RUN no
@@ -75,7 +82,8 @@ _LINK = [
 
 #: Every point.
 POINTS: tuple[str, ...] = (
-    *_READOUTS, *_KINDS, *_GEOMETRY, *_WEIGHTS, *_SCHEDULE, *_STEPS, *_INPUTS, *_NEURONS, *_SATURATION, *_LINK,
+    *_READOUTS, *_KINDS, *_GEOMETRY, *_WEIGHTS, *_SCHEDULE, *_STEPS, *_INPUTS, *_NEURONS, *_OPTIONS,
+    *_SATURATION, *_LINK,
 )  # fmt: skip
 
 
@@ -117,7 +125,7 @@ class Observer:
         self._case = case
         self._before: StepInput | None = None
         #: whether the sample has learned at all, whether its last step did, whether it has had a step
-        self._learned = self._learning = self._began = False
+        self._learned = self._learning = self._began = self._stopped = False
         self._network(case)
 
     def _hit(self, point: str, happened: object = True) -> None:
@@ -154,6 +162,12 @@ class Observer:
     def step(self, stimulus: StepInput, trace: StepTrace) -> None:
         """Count a step that has run: its stimulus and golden's words after it."""
         c, p, hit = self._case.config, self._case.parameters, self._hit
+        if c.early_stop:
+            self._early_stop(stimulus, trace)
+        if c.probe:
+            hit("probe.measured", trace.probed)
+            hit("probe.past_the_table", stimulus.probe and trace.learned and not trace.probed)
+            hit("probe.in_inference", stimulus.probe and not trace.learned)
         if stimulus.reset:
             self._learned = self._learning = self._began = False
         hit("step.sample_reset", stimulus.reset)
@@ -176,6 +190,18 @@ class Observer:
         self._neurons(trace)
         if trace.updated:
             self._update(stimulus, trace, adapting)
+
+    def _early_stop(self, stimulus: StepInput, trace: StepTrace) -> None:
+        p, hit = self._case.parameters, self._hit
+        due = trace.learned and not stimulus.probe and trace.step in p.schedule
+        hit("early_stop.off", due and not p.stop_points)
+        hit("early_stop.ended_by_reset", self._stopped and stimulus.reset and trace.learned)
+        self._stopped = self._stopped and not stimulus.reset
+        taken = due and not trace.updated
+        hit("early_stop.taken", taken)
+        hit("early_stop.not_yet", due and p.stop_points and trace.updated)
+        hit("early_stop.rest_infers", stimulus.learn and not trace.learned)
+        self._stopped |= taken
 
     def _inputs(self, stimulus: StepInput) -> None:
         fmt, x, hit = self._case.config.formats.input, stimulus.inputs, self._hit

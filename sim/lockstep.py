@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from solsa.contract import Layout, NetworkConfig, Parameters, Space
+from solsa.contract import Layout, NetworkConfig, Parameters, Register, Space
 from solsa.contract.parameters import rate_words
 from solsa.contract.wire import Status
 from solsa.golden import GoldenCore, StepTrace
@@ -92,6 +92,9 @@ class Lockstep:
     def step(self, stimulus: StepInput) -> Mismatch | None:
         """Run one time step on both and compare; returns the first word that differs."""
         s, adapt = stimulus, stimulus.adapt and stimulus.learn
+        if s.probe != self.golden.state.probe:
+            self.golden.state.probe = s.probe
+            _write(self.backend, Space.REGISTER, Register.PROBE, int(s.probe))
         if s.reset:
             self.golden.reset_sample()
         expected = self.golden.step(s.inputs, label=s.label, target=s.target, learn=s.learn, adapt=s.adapt)
@@ -101,7 +104,7 @@ class Lockstep:
             s.inputs, label=s.label, target=s.target, reset=s.reset, learn=s.learn, adapt=s.adapt
         )  # fmt: skip
         found = self._compare(expected, got, adapt)
-        self.clocks.append((s.learn, expected.updated, self.backend.step_clocks))
+        self.clocks.append((expected.learned, expected.updated, self.backend.step_clocks))
         self.steps += 1
         return found
 
@@ -151,7 +154,7 @@ class _Places:
                 self.rows[kind, layer], self.columns[kind, layer], self.start[kind, layer] = rows, columns, self.words
                 self.parts.append((kind, layer, slice(self.words, self.words + rows * columns)))
                 self.words += rows * columns
-        self._due: dict[tuple[bool, bool, bool], Ints] = {}
+        self._due: dict[tuple[bool, bool, bool, bool], Ints] = {}
 
     def _shape(self, kind: Kind, layer: int) -> tuple[int, int]:
         c = self.config
@@ -183,11 +186,12 @@ class _Places:
 
     def due(self, trace: StepTrace, adapt: bool) -> Ints:
         """How often each word is retired in a step, by flat index: once or not at all."""
-        key = (trace.learned, trace.updated, adapt)
+        key = (trace.learned, trace.updated, trace.probed, adapt)
         if key not in self._due:
             wanted = dict.fromkeys((*_NEURON_KINDS, Kind.SCORE, Kind.RNG, Kind.UPDATES), 1)
             wanted |= dict.fromkeys((Kind.TRACE, Kind.FILTER), int(trace.learned))
-            wanted |= dict.fromkeys((Kind.WEIGHT, Kind.DELTA, Kind.RATE_STEP), int(trace.updated))
+            wanted |= dict.fromkeys((Kind.DELTA, Kind.RATE_STEP), int(trace.updated or trace.probed))
+            wanted[Kind.WEIGHT] = int(trace.updated)
             wanted[Kind.CONSTANT] = int(trace.updated and adapt)
             found = np.zeros(self.words, dtype=np.int64)
             for kind, _, words in self.parts:
@@ -208,12 +212,11 @@ def load_core(backend: CoreBackend, config: NetworkConfig, parameters: Parameter
     layout = Layout(config)
 
     def write(space: int, index: int, value: int) -> None:
-        status = backend.write(space, index, int(value))
-        if status != Status.OK:
-            raise RuntimeError(f"space {space} index {index} value {value}: {Status(status).name}")
+        _write(backend, space, index, value)
 
     p = parameters
-    for address, value in (*p.constant_words(), *rate_words(p.rate, p.adapt_rate), *p.start_words()):
+    words = (*p.constant_words(), *p.option_words(config), *rate_words(p.rate, p.adapt_rate), *p.start_words())
+    for address, value in words:
         write(Space.REGISTER, address, value)
     for i in range(config.depth):
         for post in range(config.post(i)):
@@ -224,3 +227,10 @@ def load_core(backend: CoreBackend, config: NetworkConfig, parameters: Parameter
         write(Space.SURROGATE, index, value)
     for step in range(config.max_steps):
         write(Space.SCHEDULE, step, int(step in p.schedule))
+
+
+def _write(backend: CoreBackend, space: int, index: int, value: int) -> None:
+    """Write a word over the bus; RuntimeError if the core refuses it."""
+    status = backend.write(space, index, int(value))
+    if status != Status.OK:
+        raise RuntimeError(f"space {space} index {index} value {value}: {Status(status).name}")

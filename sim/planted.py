@@ -73,6 +73,30 @@ BUGS: dict[str, Bug] = {
         "backward.py", "Mux(beats[1].block == 0, half, read.data)", "Mux(beats[1].first, half, read.data)",
         "the backward pass mixes up its partial sums",
     ),
+    "stop-late": Bug(
+        "control.py", "counts & (self.right + 1 >=", "counts & (self.right >=",
+        "a sample stops one scheduled step too late",
+    ),
+    "stop-survives-reset": Bug(
+        "control.py", "self.step.eq(0), self.right.eq(0)]", "self.step.eq(0)]",
+        "the next sample does not learn either after an early stop",
+    ),
+    "lead-of-any": Bug(
+        "stop.py", "m.If(self.post == self.label)", "m.If((self.post == self.label) | (self.score > labelled))",
+        "the readout counts as right whichever class leads",
+    ),
+    "probe-writes": Bug(
+        "lane.py", "self.control4.update & ~self.control4.probe", "self.control4.update",
+        "a probe changes the weights",
+    ),
+    "probe-signed": Bug(
+        "lane.py", "Mux(product_a < 0, -product_a, product_a)", "product_a",
+        "a probe sums changes with their signs",
+    ),
+    "probe-tree-late": Bug(
+        "lanes.py", "beats[0].valid | pending1 | Cat(changes).any()", "beats[0].valid | pending1",
+        "a probe ends before the last sums have left the adder tree",
+    ),
 }  # fmt: skip
 
 

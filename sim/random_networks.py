@@ -55,6 +55,8 @@ class Sample:
         Adapt the filter constants at scheduled steps.
     reset : bool
         Begin with a sample reset; without, the sample before goes on.
+    probe : bool
+        Measure the changes of updates instead of making them, if the network can.
     """
 
     steps: int
@@ -62,6 +64,8 @@ class Sample:
     learn: str
     adapt: bool
     reset: bool = True
+    #: option probe: measure instead of learning
+    probe: bool = False
 
 
 # -- parameters -------------------------------------------------------------------------------------------------------
@@ -193,7 +197,9 @@ def _sample_steps(config: NetworkConfig, sample: Sample, rng: np.random.Generato
     for step, learn in enumerate(_letters(sample, rng)):
         inputs = make_inputs(config, rng, sample.style, step)
         target = rng.integers(-reach - 1, reach + 1, config.outputs) if config.readout is Readout.TARGET else None
-        yield StepInput(inputs, label, target, sample.reset and step == 0, learn, sample.adapt)
+        yield StepInput(
+            inputs, label, target, sample.reset and step == 0, learn, sample.adapt, sample.probe and config.probe
+        )
 
 
 def _letters(sample: Sample, rng: np.random.Generator) -> list[bool]:

@@ -50,5 +50,9 @@ def _words(golden: GoldenCore) -> Iterator[tuple[str, int, int, int, Space, int,
             yield "constant", i, group, 0, Space.REGISTER, a_address(i, group), int(layer.a[group])
     for post, word in enumerate(state.score):
         yield "score", c.depth - 1, post, 0, Space.SCORE, post, int(word)
+    if c.early_stop:
+        yield "right", 0, 0, 0, Space.REGISTER, Register.RIGHT, state.right
+    for step, change in enumerate(state.changes):
+        yield "change", 0, step, 0, Space.SCHEDULE, c.max_steps + step, int(change)
     for register, value in ((Register.STEP, state.step), (Register.UPDATES, state.updates), (Register.RNG, state.rng)):
         yield register.name.lower(), 0, 0, 0, Space.REGISTER, register, value

@@ -71,3 +71,5 @@ class StepInput:
     reset: bool = False
     learn: bool = False
     adapt: bool = False
+    #: option probe: measure, see contract.registers.Register.PROBE
+    probe: bool = False

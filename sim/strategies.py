@@ -18,6 +18,7 @@ from hypothesis.internal.conjecture.data import ConjectureData
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from solsa.contract import (
+    OPTIONS,
     BankKind,
     ConfigError,
     Format,
@@ -137,6 +138,14 @@ def units(readout: Readout) -> st.SearchStrategy[NeuronUnit]:
     return st.sampled_from((NeuronUnit.PIPELINED, NeuronUnit.PIPELINED, *serial))
 
 
+def options(readout: Readout) -> st.SearchStrategy[dict[str, bool]]:
+    """Options of learning that the readout allows, each in a third of the networks."""
+    some = st.sampled_from((True, False, False))
+    return st.fixed_dictionaries(
+        {name: some for name in OPTIONS if not (name == "early_stop" and readout is Readout.TARGET)}
+    )
+
+
 @st.composite
 def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
     """Geometry and widths; any readout unless one is given."""
@@ -156,6 +165,7 @@ def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
             neuron_unit=draw(units(readout)),
             bank=draw(st.sampled_from(BankKind)),
             formats=draw(formats()),
+            **draw(options(readout)),
         )
     except ConfigError:  # a sum that golden's 64 bits do not hold
         assume(False)
@@ -186,7 +196,7 @@ def parameters(draw: Draw, config: NetworkConfig, *, mild: bool = False) -> Para
     f, depth, groups = config.formats, config.depth, config.groups
     style = "mild" if mild else draw(st.sampled_from(("mild", "mixed", "mixed", "extreme")))
     base = make_parameters(config, np.random.default_rng(draw(st.integers(0, 1 << 31))), extreme=style == "extreme")
-    base = base.with_(rng=draw(st.integers(1, (1 << 32) - 1)))
+    base = base.with_(rng=draw(st.integers(1, (1 << 32) - 1)), **(draw(stops(config)) if config.early_stop else {}))
     if mild:
         return base
     base = base.with_(schedule=draw(schedules(config.max_steps)))
@@ -217,6 +227,14 @@ def parameters(draw: Draw, config: NetworkConfig, *, mild: bool = False) -> Para
     )
 
 
+@st.composite
+def stops(draw: Draw, config: NetworkConfig) -> dict[str, int]:
+    """Registers of the early stop: off, or any margin, near zero often, after one step or several."""
+    score = config.formats.score
+    margin = draw(st.one_of(st.just(0), st.integers(-score.one, score.one), _edges(score.min, score.max)))
+    return {"stop_margin": score.saturate(margin), "stop_points": draw(st.sampled_from((0, 1, 1, 2, 3, 255)))}
+
+
 # -- what happens -----------------------------------------------------------------------------------------------------
 def samples() -> st.SearchStrategy[Sample]:
     """Plan of one sample."""
@@ -227,6 +245,7 @@ def samples() -> st.SearchStrategy[Sample]:
         learn=st.sampled_from(("always", "always", "late", *LEARN_STYLES)),
         adapt=st.booleans(),
         reset=st.sampled_from((True, True, True, False)),
+        probe=st.sampled_from((False, False, True)),
     )
 
 
@@ -269,6 +288,7 @@ def devices(draw: Draw, readout: Readout) -> NetworkConfig:
         neuron_unit=draw(units(readout)),
         bank=draw(st.sampled_from(BankKind)),
         formats=draw(st.sampled_from((Formats(), NARROW, WIDE))),
+        **draw(options(readout)),
     )
 
 

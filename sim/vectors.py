@@ -87,10 +87,12 @@ def read_vector(path: Path) -> Vector:
 def _step(one: StepInput) -> dict[str, Any]:
     target = None if one.target is None else one.target.tolist()
     return {"inputs": one.inputs.tolist(), "label": one.label, "target": target,
-            "reset": one.reset, "learn": one.learn, "adapt": one.adapt}  # fmt: skip
+            "reset": one.reset, "learn": one.learn, "adapt": one.adapt,
+            **({"probe": True} if one.probe else {})}  # fmt: skip
 
 
 def _stimulus(plain: dict[str, Any]) -> StepInput:
     target = None if plain["target"] is None else np.array(plain["target"], dtype=np.int64)
     inputs = np.array(plain["inputs"], dtype=np.int64)
-    return StepInput(inputs, plain["label"], target, plain["reset"], plain["learn"], plain["adapt"])
+    probe = plain.get("probe", False)
+    return StepInput(inputs, plain["label"], target, plain["reset"], plain["learn"], plain["adapt"], probe)
