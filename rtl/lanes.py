@@ -212,19 +212,18 @@ class Lanes(wiring.Component):
             ]
         for lower, upper in zip(lanes, lanes[1:], strict=False):
             m.d.comb += lower.chain_in.eq(upper.chain)
+        changing: Value = C(0, 1)  # sums of a probe are in the adder tree
+        if config.probe:
+            changes = delayed(m, beats[6].valid & (beats[6].mode == Mode.PROBE), self.tree_levels, "change")
+            m.d.comb += self.change_valid.eq(changes[-1])
+            changing = Cat(changes).any()
         m.d.comb += [
             self.chain.eq(lanes[0].chain),
             self.block_valid.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
             self.block_beat.eq(beats[6]),
             self.retired.eq(beats[7]),
-            self.pending.eq(beats[0].valid | pending1),
+            self.pending.eq(beats[0].valid | pending1 | changing),
         ]
-        if config.probe:
-            changes = delayed(m, beats[6].valid & (beats[6].mode == Mode.PROBE), self.tree_levels, "change")
-            m.d.comb += [
-                self.change_valid.eq(changes[-1]),
-                self.pending.eq(beats[0].valid | pending1 | Cat(changes).any()),
-            ]
 
         # -- backward pass: registered adder tree --------------------------------------------------------------------
         level: list[Value] = [lane.product for lane in lanes]

@@ -94,7 +94,7 @@ BUGS: dict[str, Bug] = {
         "a probe sums changes with their signs",
     ),
     "probe-tree-late": Bug(
-        "lanes.py", "beats[0].valid | pending1 | Cat(changes).any()", "beats[0].valid | pending1",
+        "lanes.py", "beats[0].valid | pending1 | changing", "beats[0].valid | pending1",
         "a probe ends before the last sums have left the adder tree",
     ),
 }  # fmt: skip

@@ -122,6 +122,8 @@ CHANGED: dict[str, Any] = {
     "frame_bytes": 2048,
     "neuron_unit": NeuronUnit.SERIAL,
     "bank": BankKind.SINGLE_PORT,
+    "early_stop": True,
+    "probe": True,
 }
 
 
@@ -159,10 +161,31 @@ def test_stored_hashes() -> None:
 STORED = {"tiny": "6f902995", "vowels": "a136885c"}
 
 
+def test_options_of_a_preset() -> None:
+    """They follow its name, each once or more, and change the configuration and its hash."""
+    both = preset("tiny+probe+early_stop")
+    assert both == preset("tiny").with_(early_stop=True, probe=True)
+    assert both.options == ("early_stop", "probe")
+    assert preset("tiny").options == ()
+    assert (
+        len({preset(name).config_hash for name in ("tiny", "tiny+probe", "tiny+early_stop", "tiny+probe+early_stop")})
+        == 4
+    )
+    with pytest.raises(
+        ConfigError, match=r"preset 'tiny\+magic': option 'magic' is not known, allowed: early_stop, probe"
+    ):
+        preset("tiny+magic")
+    with pytest.raises(ConfigError, match="preset 'tin' is not known"):
+        preset("tin+probe")
+    with pytest.raises(ConfigError, match="early_stop with readout target"):
+        both.with_(readout=Readout.TARGET)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lane": 3}, "unknown key 'lane', allowed bank, formats, frame_bytes, groups, lanes, layers, max_steps, "),
+        ({"probe": 1}, "probe is 1, allowed true or false"),
+        ({"lane": 3}, "unknown key 'lane', allowed bank, early_stop, formats, frame_bytes, groups, lanes, layers, "),
         ({"readout": "vote"}, "configuration: 'vote' is not a valid Readout"),
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),

@@ -118,3 +118,4 @@ def test_space_words_by_hand() -> None:
         Space.SURROGATE: 64,
         Space.SCORE: 3,
     }
+    assert space_words(config.with_(probe=True)) == space_words(config) | {Space.SCHEDULE: 32}

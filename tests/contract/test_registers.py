@@ -23,7 +23,7 @@ FROZEN = {
     Register: {
         "MAGIC": 0, "CONTRACT_VERSION": 1, "CONFIG_HASH": 2, "GEOMETRY": 3, "CYCLES_LOW": 4, "CYCLES_HIGH": 5,
         "FRESH": 6, "STEP": 7, "UPDATES": 8, "RNG": 9, "SURROGATE_SHIFT": 10, "A_MIN": 11, "A_MAX": 12, "INPUTS": 13,
-        "LAYER": 64, "A": 256, "LAM": 320,
+        "STOP_MARGIN": 14, "STOP_POINTS": 15, "RIGHT": 16, "PROBE": 17, "LAYER": 64, "A": 256, "LAM": 320,
     },
     LayerRegister: {
         "POSTS": 0, "THETA": 1, "RHO": 2, "RATE_MANTISSA": 3, "RATE_SHIFT": 4, "ADAPT_MANTISSA": 5, "ADAPT_SHIFT": 6,
@@ -130,6 +130,25 @@ def test_geometry_register() -> None:
     assert register_map(config)[Register.GEOMETRY].reset == 3 | 16 << 8 | 8 << 16 | 2 << 24
     assert READOUT_CODES == {"membrane": 0, "spike": 1, "target": 2}
     assert set(READOUT_CODES) == {r.value for r in Readout}
+
+
+def test_registers_of_options() -> None:
+    """Each option adds its own and moves none."""
+    plain = register_map(preset("tiny"))
+    added = {
+        name: {e.name: (e.width, e.signed, e.writable, e.low, e.high) for a, e in found.items() if a not in plain}
+        for name in ("early_stop", "probe")
+        for found in [register_map(preset(f"tiny+{name}"))]
+    }
+    assert added == {
+        "early_stop": {
+            "stop_margin": (32, True, True, -(1 << 31), (1 << 31) - 1),
+            "stop_points": (8, False, True, 0, 255),
+            "right": (8, False, False, 0, 0),
+        },
+        "probe": {"probe": (1, False, True, 0, 1)},
+    }
+    assert set(plain) < set(register_map(preset("tiny+early_stop+probe")))
 
 
 def test_magic_and_hash() -> None:

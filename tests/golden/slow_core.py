@@ -109,6 +109,7 @@ class SlowCore:
         self.score = [0] * config.layers[-1]
         self.rng, self.updates = parameters.rng, 0
         self.t, self.new_neurons, self.new_traces = 0, True, True
+        self.points, self.probe, self.S = 0, False, [0] * config.max_steps
 
     def _drop(self, name: str, value: int, shift: int | None = None, random: int = 0) -> int:
         row = self.ops[name]
@@ -117,11 +118,13 @@ class SlowCore:
     def reset(self) -> None:
         """New sample."""
         self.t, self.new_neurons, self.new_traces = 0, True, True
-        self.score = [0] * len(self.score)
+        self.score, self.points = [0] * len(self.score), 0
 
     def step(self, x: Sequence[int], label: int, target: Any, learn: bool, adapt: bool) -> StepTrace:
         """One time step."""
-        f = self.config.formats
+        f, wanted = self.config.formats, self.p.stop_points
+        if wanted and self.points >= wanted and not self.probe:
+            learn = False
         signals = [int(v) for v in x]
         for index in range(self.config.depth):
             self._layer(index, signals, learn)
@@ -132,11 +135,29 @@ class SlowCore:
         self.new_neurons = False
         self.new_traces = self.new_traces and not learn
         now = self.t
-        updated = learn and now in self.p.schedule
+        probed = self.probe and learn and now < self.config.max_steps
+        updated = not self.probe and learn and now in self.p.schedule
+        if updated and wanted:
+            rest = [v for i, v in enumerate(self.score) if i != label] or [-(2 ** (f.score.width - 1))]
+            self.points += all(self.score[label] - v >= self.p.stop_margin for v in rest)
+            updated = self.points < wanted
+        if probed:
+            self._probe(now, label, target)
         if updated:
             self._learn(label, target, adapt)
         self.t = min(now + 1, self.config.max_steps)
-        return self._trace(now, learn, updated)
+        return self._trace(now, learn, updated, probed)
+
+    def _probe(self, now: int, label: int, target: Any) -> None:
+        """Learn with a copy of the weights, and sum |g*eps|; only delta and g are kept."""
+        kept = [[[*row] for row in n.w] for n in self.layers], self.rng, self.updates
+        self._learn(label, target, False)
+        weights, self.rng, self.updates = kept
+        total = 0
+        for n, w in zip(self.layers, weights, strict=True):
+            n.w = w
+            total += sum(abs(g * e) for g, row in zip(n.g, n.eps, strict=True) for e in row)
+        self.S[now] = min(self.S[now] + total // 2 ** self.ops["weight_step"].shift, 2**31 - 1)
 
     def _layer(self, index: int, x: list[int], learn: bool) -> None:
         f, p, n = self.config.formats, self.p, self.layers[index]
@@ -218,7 +239,7 @@ class SlowCore:
                     n.a[g] = min(max(a, p.a_min * 256), p.a_max * 256)
         self.updates += 1
 
-    def _trace(self, step: int, learned: bool, updated: bool) -> StepTrace:
+    def _trace(self, step: int, learned: bool, updated: bool, probed: bool) -> StepTrace:
         def array(values: Any) -> Any:
             return np.array(values, dtype=np.int64)
 
@@ -230,4 +251,4 @@ class SlowCore:
             )
             for n in self.layers
         ]  # fmt: skip
-        return StepTrace(step, learned, updated, layers, array(self.score), self.rng, self.updates)
+        return StepTrace(step, learned, updated, layers, array(self.score), self.rng, self.updates, probed)

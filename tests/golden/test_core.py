@@ -27,25 +27,32 @@ PATTERNS = ("RLLLLL", "r...LL..LL", "RL.LRL..Lr.L", "LLLrLLLLLLLL")
     pattern=st.sampled_from(PATTERNS),
     adapt=st.booleans(),
     extreme=st.booleans(),
+    points=st.sampled_from((0, 0, 1, 2)),
+    margin=st.sampled_from((-(2**13), 0, 1, 2**10)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_equals_the_slow_model(
     layers: tuple[int, ...], groups: int, readout: Readout, formats: str, pattern: str, adapt: bool, extreme: bool,
-    seed: int,
+    points: int, margin: int, seed: int,
 ) -> None:  # fmt: skip
     """Every word of every step, also with groups that have no post (M < G) and beyond the schedule table."""
     config = NetworkConfig(
-        layers=layers, groups=groups, readout=readout, formats=FORMATS[formats], max_steps=8, surrogate_entries=16
-    )
+        layers=layers, groups=groups, readout=readout, formats=FORMATS[formats], max_steps=8, surrogate_entries=16,
+        early_stop=readout is not Readout.TARGET, probe=True,
+    )  # fmt: skip
     case = make_case(config, seed, pattern, adapt=adapt, extreme=extreme)
-    golden, slow = GoldenCore(config, case.parameters, case.weights), SlowCore(config, case.parameters, case.weights)
-    for s in case.stimuli:
+    parameters = case.parameters.with_(stop_margin=margin, stop_points=points if config.early_stop else 0)
+    golden, slow = GoldenCore(config, parameters, case.weights), SlowCore(config, parameters, case.weights)
+    for i, s in enumerate(case.stimuli):
+        golden.state.probe = slow.probe = i % 7 in (3, 4)
         if s.reset:
             golden.reset_sample()
             slow.reset()
         mine = golden.step(s.inputs, label=s.label, target=s.target, learn=s.learn, adapt=s.adapt)
         assert mine is not None
         assert mine.difference(slow.step(s.inputs, s.label, s.target, s.learn, s.adapt)) is None
+    assert golden.state.changes.tolist() == slow.S
+    assert golden.state.right == slow.points
 
 
 @pytest.mark.parametrize("readout", Readout, ids=lambda r: r.value)

@@ -7,7 +7,7 @@ Tests that plant bugs themselves are left out: on a changed RTL they fail for wa
 from __future__ import annotations
 
 RTL, INTEGRATION = "tests/rtl/test_", "tests/integration/test_"
-LOCKSTEP = f"{INTEGRATION}lockstep.py"
+LOCKSTEP, OPTIONS = f"{INTEGRATION}lockstep.py", f"{INTEGRATION}options.py"
 
 #: Unit tests of a file.
 UNITS: dict[str, list[str]] = {
@@ -38,6 +38,15 @@ LINK = {"bus.py", "cobs.py", "command.py", "crc.py", "frames.py", "link.py", "to
 
 #: Files that only configurations for small chips use.
 SMALL = {"bank.py", "engine.py", "registers_serial.py", "rows.py"}
+
+#: Files that options of learning add or change, and their tests.
+WITH_OPTIONS = {"changes.py", "control.py", "lane.py", "lanes.py", "stop.py"}
+OPTION_TESTS = [
+    f"{OPTIONS}::{name}" for name in (
+        "test_early_stop", "test_probe", "test_a_probe_looks_past_an_early_stop", "test_clocks",
+        "test_the_host_sets_and_reads_the_changes", "test_registers_of_options",
+    )
+]  # fmt: skip
 
 READOUTS = ("membrane", "spike", "target")
 #: Lockstep on Amaranth's simulator: a first look, then every pattern and format, odd geometries and reads by the host.
@@ -100,10 +109,12 @@ def stages(file: str) -> list[list[str]]:
         found = [units, CYCLES_SMALL]
     else:
         found = [units + FIRST, EDGES + PYSIM, COMPILED]
+        if file in WITH_OPTIONS:
+            found[0] = [*units, *OPTION_TESTS, *FIRST]
     return [stage for stage in found if stage]
 
 
 def control_stages() -> list[list[str]]:
     """Every killer once, for the run on the RTL as it is."""
     units = sorted({f"{RTL}{name}.py" for names in UNITS.values() for name in names} - set(EDGES))
-    return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, units[::2], units[1::2]]
+    return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, OPTION_TESTS, units[::2], units[1::2]]
