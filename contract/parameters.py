@@ -132,8 +132,9 @@ class Parameters:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-ready form."""
-        return {k: _plain(v) for k, v in self.__dict__.items()}
+        """Plain, JSON-ready form; an early stop that is off is left out, as in files of before it was there."""
+        stop = ("stop_margin", "stop_points")
+        return {k: _plain(v) for k, v in self.__dict__.items() if self.stop_points or k not in stop}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Parameters:
