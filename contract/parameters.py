@@ -118,9 +118,12 @@ class Parameters:
 
     def option_words(self, config: NetworkConfig) -> list[tuple[int, int]]:
         """(register address, value) of the options that a configuration has."""
-        if not config.early_stop:
-            return []
-        return [(Register.STOP_MARGIN, self.stop_margin), (Register.STOP_POINTS, self.stop_points)]
+        stop: list[tuple[int, int]] = [
+            (Register.STOP_MARGIN, self.stop_margin),
+            (Register.STOP_POINTS, self.stop_points),
+        ]
+        # a probe that was cut short ends here
+        return [*(stop if config.early_stop else []), *([(Register.PROBE, 0)] if config.probe else [])]
 
     def start_words(self) -> list[tuple[int, int]]:
         """(register address, value) of the random generator and the adaptive constants at the start."""

@@ -129,12 +129,11 @@ class GoldenCore:
         if updated and self.parameters.stop_points:
             s.right += self._leads(label)
             updated = not self.stopped
-        if probed or updated:
-            self._errors(label, target)
         if probed:
+            self._errors(label, target)
             self._measure()
         if updated:
-            self._update(adapt)
+            self._update(label, target, adapt)
         index = s.step
         s.step = min(s.step + 1, self.config.max_steps)
         return self.snapshot(index, learn, updated, probed) if trace else None
@@ -270,8 +269,9 @@ class GoldenCore:
         total = s.changes[s.step] + (moved >> op.shift)
         s.changes[s.step] = self._store("change", np.array([total]), self.config.formats.change)[0]
 
-    def _update(self, adapt: bool) -> None:
+    def _update(self, label: int, target: Ints | None, adapt: bool) -> None:
         f, ops, s = self.config.formats, self._ops, self.state
+        self._errors(label, target)
         for index, layer in enumerate(s.layers):
             s.rng = xorshift32(s.rng)
             posts, pres = layer.weight.shape

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from solsa.contract import ConfigError, preset
+from solsa.contract import OPTIONS, ConfigError, preset
 from solsa.contract.cycles import inference_bound, predicted_cycles, scheduled_bound, trace_bound
 
 from .checkpoint import EVERY, KEEP
@@ -125,6 +125,16 @@ def learn_command(
         str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests: flip=0.01,disconnect=100,seed=1.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Show the run as a page on this machine.")] = False,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="even|search[:N]", help="Steps of updates; searched by probes every N epochs.")
+    ] = None,
+    early_stop: Annotated[
+        str | None,
+        typer.Option(metavar="MARGIN[:N]", help="A sample stops learning once right by MARGIN at N scheduled steps."),
+    ] = None,
+    stop_learned: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="End after N epochs without a wrong training sample.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network on a device, online, sample by sample.
@@ -144,6 +154,9 @@ def learn_command(
     With --from-sweep network, recipe and seed are those of a trial of solsa
     sweep, and so is the data set unless one is named.
 
+    --schedule search and --early-stop need a core that has these options; a
+    board's is built with solsa build --preset NAME+probe+early_stop.
+
     Example: solsa learn JapaneseVowels --device sim --out runs/a
     """
     chosen = chosen_trial(from_sweep, trial, preset=preset, resume=resume, encoder=encoder, bins=bins)
@@ -154,7 +167,8 @@ def learn_command(
     run_learn(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
-                     faults=faults, live=live, scrub=scrub, encoder=encoder, bins=bins, chosen=chosen),
+                     faults=faults, live=live, scrub=scrub, encoder=encoder, bins=bins, chosen=chosen,
+                     schedule=schedule, early_stop=early_stop, stop_learned=stop_learned),
         console(),
     )  # fmt: skip
 
@@ -271,8 +285,11 @@ def info_command(
         ("network", f"{content['layers']}, preset {content['preset']}, configuration {content['config_hash']}"),
         ("synapses", f"{content['synapses']:,} on {content['lanes']} lanes"),
         ("neurons", f"{content['groups']} filter groups, readout {content['readout']}"),
+        ("options", ", ".join(content["options"]) or f"none; {', '.join(OPTIONS)} as in {BASE}+{OPTIONS[0]}"),
     ])  # fmt: skip
     cycles = [(name, content[f"cycles_{name}_step"], content[f"bound_{name}_step"]) for name in STEPS]
+    if content["cycles_probe_step"]:
+        cycles.append(("probe", content["cycles_probe_step"], None))
     numbers(terminal, ("clocks per step", "predicted", "bound"), cycles)
     state, bptt = content["state_bits_by_quantity"], content["bptt_bits_by_quantity"]
     parts = [(name.replace("_", " "), state.get(name), bptt.get(name)) for name in dict.fromkeys((*state, *bptt))]
@@ -298,9 +315,11 @@ def describe(name: str, steps: int = BPTT_STEPS) -> dict[str, Any]:
         "lanes": config.lanes,
         "groups": config.groups,
         "readout": config.readout.value,
+        "options": list(config.options),
         "config_hash": config.config_hash,
         **compared(config, steps),
         **{f"cycles_{name}_step": getattr(cycles, f"{name}_step") for name in STEPS},
+        "cycles_probe_step": cycles.probe_step,
         "bound_inference_step": inference_bound(config),
         "bound_learning_step": trace_bound(config),
         "bound_scheduled_step": scheduled_bound(config),

@@ -65,6 +65,7 @@ class Device(Learner):
         self.config = config
         self.name = name
         self.link = Link(transport, name, timeout, **line)
+        self.link.table = config.max_steps
         self._entries = register_map(config)
         self._by_name = {e.name: e.address for e in self._entries.values()}
         self._positions = synapse_positions(config)

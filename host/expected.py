@@ -33,9 +33,11 @@ class Expected:
     ----------
     info : bytes
         Payload of the reply to INFO that began it.
+    table : int
+        Words of the schedule table; behind them lie those that probes change.
     """
 
-    def __init__(self, info: bytes) -> None:
+    def __init__(self, info: bytes, table: int = 1 << 24) -> None:
         words = unpack_words(info[: len(info) // 4 * 4]).tolist()
         words += [0] * (INFO_WORDS - len(words))
         self._identity = [words[i] for i in _IDENTITY]
@@ -43,6 +45,7 @@ class Expected:
         self._updates: int | None = words[Register.UPDATES]
         self._step: int | None = words[Register.STEP]
         self._registers: dict[int, int] = {}
+        self._table = table
         self._schedule: dict[int, int] = {}
 
     def note(self, opcode: int, payload: bytes) -> None:
@@ -54,7 +57,7 @@ class Expected:
             if space == Space.REGISTER and index != Register.RNG and not Register.A <= index < Register.LAM:
                 self._registers[index] = values[0]
             elif space == Space.SCHEDULE:
-                self._schedule |= {index + i: value & 1 for i, value in enumerate(values)}
+                self._schedule |= {index + i: v & 1 for i, v in enumerate(values) if index + i < self._table}
         elif opcode in (Opcode.STEP, Opcode.RUN):
             flags, _, steps = RUN_HEADER.unpack_from(payload)
             if flags & RunFlag.RESET:
@@ -65,7 +68,11 @@ class Expected:
                 self._step += steps
 
     def _updates_after(self, steps: int) -> int | None:
+        if self._registers.get(Register.PROBE):
+            return self._updates
         if self._updates is None or self._step is None or not self._schedule:
+            return None
+        if self._registers.get(Register.STOP_POINTS):  # only the device knows when a sample stops
             return None
         # A step behind the table is never scheduled.
         return self._updates + sum(self._schedule.get(t, 0) for t in range(self._step, self._step + steps))

@@ -93,6 +93,8 @@ class Link:
         self._expected = Expected(b"")
         # Only a device that has answered once is waited for.
         self._answered = False
+        #: Words of the device's schedule table.
+        self.table = 1 << 24
         #: Requests that had to be sent again, and connections that had to be opened again, over the whole session.
         self.retries = 0
         self.reconnects = 0
@@ -110,7 +112,7 @@ class Link:
         with suppress(ConnectionLost):  # the request will meet it again
             self._transport.send(_END)  # ends what an earlier program may have left half sent
         info = self._exchange(Request(0, Opcode.INFO, b""))
-        self._expected = Expected(info)
+        self._expected = Expected(info, self.table)
         return info
 
     def request(self, opcode: Opcode, payload: bytes) -> bytes:

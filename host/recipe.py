@@ -12,6 +12,7 @@ import numpy as np
 
 from solsa.contract import ConfigError, NetworkConfig, Parameters, make_parameters
 
+from .scheduling import SEARCH_SAMPLES
 from .words import Ints
 
 T = TypeVar("T")
@@ -59,6 +60,13 @@ class Recipe:
         which some hardly ever move.
     bias : bool
         One more input that is always 1.0, where the network is made for the data.
+    search, search_samples : int
+        Epochs from one search of the schedule to the next, 0: evenly spaced for good; training samples of its probes.
+    stop_margin, stop_points : float, int
+        Early stop: a sample learns no more once the score of its class is above all others by this margin, in units
+        of the membrane summed over steps (of spikes for that readout), at so many scheduled steps; 0: off.
+    stop_learned : int
+        The run ends after so many epochs in a row without a wrong training sample; 0: never.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -77,6 +85,11 @@ class Recipe:
     encoder: str = ""
     scale: str = "channel"
     bias: bool = False
+    search: int = 0
+    search_samples: int = SEARCH_SAMPLES
+    stop_margin: float = 0.0
+    stop_points: int = 0
+    stop_learned: int = 0
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
@@ -116,6 +129,8 @@ class Recipe:
             adapt_rates=tuple(rate * factor for rate in per_layer(self.adapt_rates, config.depth)),
             a_max=self.a_max,
             schedule=schedule,
+            stop_margin=self.stop_margin if self.stop_points else 0.0,
+            stop_points=self.stop_points,
         )
 
     @property
@@ -128,9 +143,10 @@ class Recipe:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-ready form."""
+        """Plain, JSON-ready form; what is off is left out, so that recipes keep their identity."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
-        return plain
+        defaults = {f.name: f.default for f in fields(self) if f.name in _LATER}
+        return {name: value for name, value in plain.items() if name not in _LATER or value != defaults[name]}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Recipe:
@@ -143,6 +159,9 @@ class Recipe:
         except TypeError as error:
             raise ConfigError(f"recipe: {error}") from None
 
+
+#: Fields that files of earlier versions do not have.
+_LATER = frozenset({"search", "search_samples", "stop_margin", "stop_points", "stop_learned"})
 
 #: Recipes of known data sets, tuned on folds of their training samples.
 RECIPES: dict[str, Recipe] = {

@@ -29,6 +29,7 @@ from .progress import PROGRESS_FILE, Recorder
 from .report import CURVE_FILE, RASTER_FILE, RESULT_FILE
 from .saturation import Saturation
 from .saturation import rows as saturation_rows
+from .scheduling import described
 from .scrub import ScrubbedDevice
 from .start import LearnOptions, begin, epochs_of
 from .train import LearnResult, Progress, evaluate, first_difference, learn, quantise
@@ -241,13 +242,14 @@ def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epoch
     shape = f"{dataset.n_channels} channels, {min(lengths)} to {max(lengths)} steps, {dataset.n_classes} classes"
     nothing = "nothing; --out DIR keeps the network and pictures"
     constant, encoder = network.quantiser.constant_channels, network.encoder
-    origin = f"preset {network.preset}" if network.preset in PRESETS else "sizes from the data"
+    origin = f"preset {network.preset}" if network.preset.split("+")[0] in PRESETS else "sizes from the data"
     rows: list[tuple[str, object]] = [
         ("data set", f"{dataset.name}: {len(dataset.train)} training, {len(dataset.test)} test samples, {shape}"),
         ("encoder", encoder and f"{encoder}: {config.inputs} inputs, {min(steps)} to {max(steps)} steps"),
         ("network", f"{sizes(config)}, {origin}, {config.groups} filter groups, {config.lanes} lanes"),
         ("device", f"{options.device}, configuration {config.config_hash}"),
         ("epochs", f"{epochs}{resumed}, seed {network.seed}"),
+        ("updates", described(network.recipe, len(network.parameters.schedule))),
         ("saved", options.out or nothing),
         *(("note", note) for note in dataset.notes),
     ]

@@ -17,6 +17,7 @@ from .geometry import BASE, check_sizes, network_for, sizes
 from .network import Network, NetworkError
 from .options import optional
 from .recipe import RECIPES, Recipe, default_recipe
+from .scheduling import changed, with_options
 from .train import fingerprint, start_network
 from .transport import DEFAULT_BAUD
 
@@ -49,6 +50,10 @@ class LearnOptions:
     bins: int | None = None
     #: Resumed from a folder: a run whose epochs are all done is finished.
     finish: bool = False
+    #: ``MARGIN[:POINTS]``, ``even`` or ``search[:EPOCHS]``, epochs: see host/scheduling.py.
+    early_stop: str | None = None
+    schedule: str | None = None
+    stop_learned: int | None = None
 
 
 def begin(options: LearnOptions, say: Callable[[str], None]) -> tuple[LearnOptions, Dataset, Network]:
@@ -82,7 +87,8 @@ def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
     name = options.preset or (BASE if config == preset(BASE) else sizes(config))
     if options.epochs is not None:
         recipe = recipe.with_(epochs=options.epochs)
-    return start_network(config, name, recipe, dataset, options.seed or 0, encoder)
+    recipe = changed(recipe, options.early_stop, options.schedule, options.stop_learned)
+    return start_network(*with_options(config, name, recipe), recipe, dataset, options.seed or 0, encoder)
 
 
 def plan_for(
@@ -114,7 +120,9 @@ def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Datase
     plan = optional("solsa.host.sweep_choice", "chosen_plan", "sweep")(*chosen)
     check_sizes(plan.config, dataset, f"trial {chosen[1]} of {chosen[0]}")
     recipe = plan.recipe if options.epochs is None else plan.recipe.with_(epochs=options.epochs)
-    return start_network(plan.config, plan.name, recipe, dataset, plan.seed if options.seed is None else options.seed)
+    recipe = changed(recipe, options.early_stop, options.schedule, options.stop_learned)
+    seed = plan.seed if options.seed is None else options.seed
+    return start_network(*with_options(plan.config, plan.name, recipe), recipe, dataset, seed)
 
 
 def _resumed(options: LearnOptions, file: Path, say: Callable[[str], None]) -> tuple[LearnOptions, Dataset, Network]:
@@ -129,6 +137,11 @@ def _resumed(options: LearnOptions, file: Path, say: Callable[[str], None]) -> t
     network.check_dataset(dataset)
     if dataset.name != network.dataset:
         raise NetworkError(f"{file} was trained on {network.dataset}, not on {dataset.name}")
+    for name, asked in (
+        ("early-stop", options.early_stop), ("schedule", options.schedule), ("stop-learned", options.stop_learned),
+    ):  # fmt: skip
+        if asked is not None:
+            raise NetworkError(f"{file} keeps to the recipe that it was started with; leave --{name} out")
     for name, given, kept in (
         ("bins", options.bins, network.binning and network.binning.bins),
         ("encoder", options.encoder and (encoder_of(options.encoder) or "direct"), network.encoder or "direct"),

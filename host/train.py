@@ -22,6 +22,7 @@ from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
 from .recipe import Recipe
+from .scheduling import has_learned, largest, measure_changes, probe_samples
 from .words import Ints
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def learn(
     network.check_dataset(dataset)
     began, cycles = time.perf_counter(), device.cycles
     run = _Run(device, network, *quantise(dataset, network), on_progress, due, on_snapshot)
-    while network.epochs_done < epochs:
+    while network.epochs_done < epochs and not has_learned(network.recipe, network.history):
         run.restoring(run.epoch)
         on_epoch(network)
     right = run.restoring(run.trained_samples_right) if look_back else None
@@ -272,6 +273,8 @@ class _Run:
         source.state = cast(Any, network.shuffler)
         order = _shuffled(len(train.inputs), source)
         self.device.set_rates(*rates(network, number))
+        if network.recipe.search and network.samples_done == 0 and number % network.recipe.search == 0:
+            self.search()
         if network.samples_done:
             self.on_progress(Progress(number + 1, "train", network.samples_done, len(order), right))
 
@@ -315,6 +318,18 @@ class _Run:
                 "seconds": seconds(),
             }
         )
+
+    def search(self) -> None:
+        """Make those steps the schedule at which updates would change most, as many as it has."""
+        network, train = self.network, self.train
+        chosen = probe_samples(train.labels, network.recipe.search_samples)
+        changes = measure_changes(self.device, [(train.inputs[i], int(train.labels[i])) for i in chosen])
+        self.steps += sum(len(train.inputs[i]) for i in chosen)
+        found = largest(changes, len(network.parameters.schedule))
+        # Nothing to learn anywhere says nothing about where to learn.
+        if found:
+            network.parameters = network.parameters.with_(schedule=found)
+            self.device.set_schedule(found)
 
     def trained_samples_right(self) -> float:
         """Share of the training samples that the trained network decides right, without learning."""
