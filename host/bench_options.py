@@ -1,7 +1,7 @@
 """Ablation of the options of learning in fixed point: schedule search and early stop, each on and off.
 
 Run as ``python -m solsa.host.bench_options JapaneseVowels --epochs 6 --seeds 2 --json FILE``. Networks and rates are
-those of ``solsa learn``; measured are the accuracy on every fourth training sample of a class, none of which is learned,
+those of ``solsa learn``; measured are the accuracy on every fourth training sample of a class, none of them learned,
 and the weight updates that the golden device counts.
 """
 
