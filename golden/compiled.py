@@ -119,7 +119,10 @@ class _State(NamedTuple):
 
 
 class CompiledCore(GoldenCore):
-    """A golden core whose samples run compiled. Single steps and what is watched run as in the plain one."""
+    """A golden core whose samples run compiled.
+
+    Single steps, what is watched, probes and samples that may stop early run as in the plain one.
+    """
 
     def __init__(self, config: NetworkConfig, parameters: Parameters, weights: list[Ints] | None = None) -> None:
         super().__init__(config, parameters, weights)
@@ -143,7 +146,7 @@ class CompiledCore(GoldenCore):
         adapt: bool = False,
     ) -> None:
         """Advance by the steps of inputs [T, N]; see the plain core."""
-        if self.watch is not None:
+        if self.watch is not None or self.state.probe or self.parameters.stop_points:
             super().run(inputs, label=label, targets=targets, learn=learn, adapt=adapt)
             return
         if learn and self.config.readout is Readout.TARGET and targets is None:

@@ -21,9 +21,10 @@ from .data import Dataset, load_dataset
 from .device import Device
 from .errors import USER_ERRORS, WRONG_USE, stop
 from .files import check_file, write_json
-from .geometry import network_for
-from .recipe import Recipe, recipe_for
+from .geometry import sizes
+from .recipe import Recipe
 from .scheduling import changed, described, with_options
+from .start import plan_for
 from .train import learn, start_network, versions
 
 #: Early stops that are tried: margin in units of the membrane summed over steps, and scheduled steps.
@@ -58,8 +59,9 @@ def held_back(dataset: Dataset) -> Dataset:
 
 def measured(dataset: Dataset, recipe: Recipe, epochs: int, seed: int) -> dict[str, Any]:
     """One run."""
-    config, name = with_options(*network_for(dataset, None), recipe)
-    network = start_network(config, name, recipe, dataset, seed)
+    plain, _, encoder = plan_for(dataset)
+    config, name = with_options(plain, sizes(plain), recipe)
+    network = start_network(config, name, recipe, dataset, seed, encoder)
     began = time.perf_counter()
     with Device.open("golden", config) as device:
         result = learn(device, network, dataset, epochs, look_back=False)
@@ -89,7 +91,7 @@ def main() -> int:
     try:
         check_file(options.json, "--json")
         dataset = held_back(load_dataset(options.dataset))
-        base = recipe_for(dataset.name, network_for(dataset, None)[0]).with_(epochs=options.epochs)
+        base = plan_for(dataset)[1].with_(epochs=options.epochs)
         for seed in range(options.seeds):
             for name, (early, schedule) in variants(tuple(options.stops)).items():
                 recipe = changed(base, early, schedule, None)

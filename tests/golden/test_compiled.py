@@ -81,3 +81,20 @@ def test_bad_requests_are_refused_as_by_the_plain_core() -> None:
     core = CompiledCore(config, make_case(config, 0, "RL").parameters)
     with pytest.raises(ValueError, match="needs a target"):
         core.run(np.zeros((2, 4), dtype=np.int64), learn=True)
+
+
+@pytest.mark.parametrize("probe", [False, True])
+def test_options_of_learning(probe: bool) -> None:
+    """Samples that stop early and probes end with the plain core's words."""
+    config = NetworkConfig(layers=(3, 5, 3), max_steps=8, surrogate_entries=16, early_stop=True, probe=True)
+    case = make_case(config, 3, "RLLLLL")
+    parameters = case.parameters.with_(schedule=tuple(range(8)), stop_points=1, stop_margin=-(1 << 20))
+    plain, fast = (kind(config, parameters, case.weights) for kind in (GoldenCore, CompiledCore))
+    rows = np.stack([s.inputs for s in case.stimuli])
+    for core in (plain, fast):
+        core.state.probe = probe
+        core.run(rows, label=1, learn=True)
+    assert plain.snapshot(0, True, False).difference(fast.snapshot(0, True, False)) is None
+    assert plain.state.right == fast.state.right == (0 if probe else 1)
+    assert plain.state.changes.tolist() == fast.state.changes.tolist()
+    assert plain.state.changes.any() == probe

@@ -8,9 +8,8 @@ import numpy as np
 
 from solsa.host.bench_options import held_back, measured, variants
 from solsa.host.data import load_dataset
-from solsa.host.geometry import network_for
-from solsa.host.recipe import recipe_for
 from solsa.host.scheduling import changed
+from solsa.host.start import plan_for
 
 
 def test_samples_are_held_back_and_variants_differ(tmp_path: Path) -> None:
@@ -26,7 +25,7 @@ def test_samples_are_held_back_and_variants_differ(tmp_path: Path) -> None:
     assert list(variants(("1:1",))) == [
         "even, no early stop", "even, early stop 1:1", "search, no early stop", "search, early stop 1:1",
     ]  # fmt: skip
-    base = recipe_for("up", network_for(dataset, None)[0])
+    base = plan_for(dataset)[1]
     plain, both = (measured(dataset, changed(base, *how, None), 1, 0) for how in ((None, "even"), ("0.1:1", "search")))
     assert plain["config_hash"] != both["config_hash"]
     assert 0 < both["updates"] < plain["updates"] == 12 * len(plain["schedule"])
