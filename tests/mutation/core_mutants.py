@@ -324,7 +324,7 @@ CORE = {
     "constant-rounded-neurons": M("core.py", "neurons.a[i].eq(adapt.constants[i] >>",
                                   "neurons.a[i].eq((adapt.constants[i] + 128) >>",
                                   "the filter constant is rounded, not truncated, for I and J"),
-    "busy-dark": M("top.py", "self.busy.eq(core.busy)", "self.busy.eq(0)", "the busy pin is stuck"),
+    "busy-dark": M("top.py", "outside.busy.eq(core.busy)", "outside.busy.eq(0)", "the busy pin is stuck"),
     "tx-open": M("top.py", "self.tx.eq(link.tx)", "self.tx.eq(1)", "nothing leaves the device"),
     "zero-rounds-down": M("arith.py", "value[-1].replicate(shift)", "C(0, shift)", "toward zero is floor"),
     "half-is-one": M("arith.py", "(1 << (shift - 1))", "(1 << shift)", "half up adds a whole bit"),
