@@ -50,6 +50,7 @@ def by_index(m: Module, index: Value, values: list[int] | list[Value] | list[Val
     is_signed = any(s.signed for s in shapes)
     shape = Shape(max(s.width + (is_signed and not s.signed) for s in shapes), is_signed)
     out = Signal(shape, name=name)
+    values = values[: 1 << len(Value.cast(index))]  # of more groups than neurons, some have no index
     if len(values) == 1:
         m.d.comb += out.eq(values[0])
         return out
