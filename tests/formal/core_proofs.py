@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from amaranth.hdl import Const, Signal, Value
+from amaranth.hdl import Cat, Const, Signal, Value
 
-from solsa.contract import BankKind, NetworkConfig, Readout
+from solsa.contract import BankKind, NetworkConfig, Readout, cycles
 from solsa.contract.registers import Space
 from solsa.sim.planted import Bug
 
@@ -23,6 +23,7 @@ from .configs import config
 from .core_harness import CoreHarness
 from .order_proofs import ERRORS_DONE, NEURONS_DONE, SPIKE_KNOWN
 from .proofs import Control, Proof
+from .slots import SPIKES_OUT
 
 #: Clocks from a beat (stage R0, `Presynaptic.beat`) to its read of a lane's bank.
 BANK_READ = 2
@@ -53,18 +54,31 @@ def emission(c: NetworkConfig) -> Callable[[ModuleType], CoreHarness]:
         follows = (neurons.emitted == neurons.spike_post) & (neurons.emitted_layer == neurons.spike_layer)
         h.always(~neurons.spike_valid | (neurons.spike_post == 0) | follows)
         h.always(~neurons.spike_valid | (neurons.spike_event <= neurons.spike_post))
-        h.always(~neurons.spike_valid | h.within(slots.ends_block, SPIKE_KNOWN, LONGEST))
+        h.always(~neurons.spike_valid | h.within(slots.ends_block, SPIKE_KNOWN, SPIKES_OUT))
         # What is known to the sequencer is what has been emitted; after a while everything has.
         known = slots.table(neurons.emitted_layer, [c.post(i) for i in range(c.depth)])
         h.always(~neurons.emitted_valid | (neurons.emitted_all == (neurons.emitted == known)))
         h.always(neurons.emitted_events <= neurons.emitted)
-        calm = h.run_length(~slots.ends_block, LONGEST) == LONGEST
+        calm = h.run_length(~slots.ends_block, SPIKES_OUT) == SPIKES_OUT
         h.always(~(calm & h.any_block) | ((neurons.emitted == h.last_posts) & (neurons.emitted_layer == h.last_layer)))
-        # Each `done` has its cause, one for one.
+        # Each `done` comes of one cause, in the clocks that contract/cycles.py counts.
         ends_layers = slots.ends_block & slots.slot.last_block & (slots.slot.layer == c.depth - 1)
-        slots.one_by_one(h.assume, h.always, ends_layers, neurons.done, NEURONS_DONE, LONGEST)
-        causes = slots.ends_backward | control.error_start
-        slots.one_by_one(h.assume, h.always, causes, errors.done, ERRORS_DONE, LONGEST)
+        written = cycles._SLOT_TO_N0 + cycles._N0_TO_DONE + (c.outputs - 1) % c.lanes
+        summed = cycles._BACKWARD + (c.lanes.bit_length() - 1) + cycles._ERROR
+        assert c.readout is Readout.TARGET
+        assert written >= NEURONS_DONE
+        assert min(summed, c.outputs + cycles._ERROR) >= ERRORS_DONE
+        for done, causes in (
+            (neurons.done, ((ends_layers, written),)),
+            (errors.done, ((slots.ends_backward, summed), (control.error_start, c.outputs + cycles._ERROR))),
+        ):
+            due = slots.one_by_one(h.assume, tuple(cause for cause, _ in causes), done)
+            came = [h.past(cause, clocks) for cause, clocks in causes]
+            waits = [h.within(cause, 1, clocks) for cause, clocks in causes]
+            h.always(done == Cat(came).any())
+            h.always(due == Cat(waits).any())
+            if done is errors.done:
+                slots.readout_alone(h.assume, control.error_start, due)
         # In the pipeline for exactly IN_FLIGHT clocks.
         h.always((lanes.pending | pre.pending) == slots.in_flight())
         h.cover(neurons.done)
@@ -318,7 +332,9 @@ PROOFS = (
         single_port(SINGLE), cover=60, script=CUT, engine="yices", depth=40, weight=20,
         controls=(
             Control("the write comes a clock late", 60, Bug(
-                "lane.py", "bank.write.eq(enable)", "bank.write.eq(delayed(m, enable, 1, 'late')[1])", "")),
+                "lane.py", "m.d.comb += [\n            self.word.eq(word),\n            bank.write.eq(enable),",
+                "late = Signal()\n        m.d.sync += late.eq(enable)\n        m.d.comb += [\n"
+                "            self.word.eq(word),\n            bank.write.eq(late),", "")),
         ),
     ),
     Proof(

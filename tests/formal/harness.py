@@ -26,6 +26,7 @@ from amaranth.hdl import (
     Value,
 )
 from amaranth.hdl._ast import SignalSet
+from amaranth.hdl._dsl import FSM
 from amaranth.hdl._ir import Fragment
 from amaranth.lib import memory
 
@@ -89,6 +90,8 @@ class Harness:
             self.m.d.sync += count.eq(0)
         with self.m.Elif(count != most):
             self.m.d.sync += count.eq(count + 1)
+        if most & (most + 1):
+            self.always(count <= most)  # an induction may begin anywhere
         return count
 
     def within(self, event: Any, first: int, last: int) -> Value:
@@ -157,6 +160,24 @@ class Harness:
             driven.update(statements._lhs_signals())
         (register,) = (signal for signal in driven if signal.name == "fsm_state")
         return register
+
+    def in_state(self, *names: str, unit: str = "unit") -> Value:
+        """Whether the one state machine of a placed unit is in a state of these names.
+
+        Raises
+        ------
+        LookupError
+            If it has no such state.
+        """
+        (machine,) = (fsm for fsm in self.fragments[unit].generated.values() if isinstance(fsm, FSM))
+        unknown = set(names) - set(machine.encoding)
+        if unknown:
+            raise LookupError(f"no state {', '.join(sorted(unknown))}, there are {', '.join(machine.encoding)}")
+        state = self.state(unit)
+        found: Value = Const(0)
+        for name in names:
+            found = found | (state == machine.encoding[name])
+        return found
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:

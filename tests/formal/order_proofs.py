@@ -103,8 +103,9 @@ def order(c: NetworkConfig, *, single_port: bool = False) -> Callable[[ModuleTyp
         synapse = [h.constant(slot[name].shape(), name) for name in ("layer", "block", "index")]
         slots.keep_distance(h.always, *synapse)
         ends_layers = slots.ends_block & slot.last_block & (slot.layer == c.depth - 1)
-        slots.one_by_one(h.always, lambda _: None, ends_layers, neurons_done, 0, 0)
-        slots.one_by_one(h.always, lambda _: None, slots.ends_backward | control.error_start, error_done, 0, 0)
+        slots.one_by_one(h.always, (ends_layers,), neurons_done)
+        due = slots.one_by_one(h.always, (slots.ends_backward, control.error_start), error_done)
+        slots.readout_alone(h.always, control.error_start, due)
         h.cover(slots.ends_backward)
         h.cover(slot.valid & slots.is_mode("UPDATE") & (slot.layer == c.depth - 1))
         h.cover(h.past(control.end) & ~control.busy & slots.is_mode("FORWARD"))

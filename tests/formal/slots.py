@@ -162,13 +162,23 @@ class Slots:
         calm = self.h.run_length(~writes, SYNAPSE_DISTANCE) == SYNAPSE_DISTANCE
         say(~s.valid | self.is_mode("TRACE", "UPDATE") | calm | ~self._seen(writes))
 
-    def one_by_one(self, of_cause: Say, of_effect: Say, cause: Value, effect: Value, first: int, last: int) -> None:
-        """A cause has one effect, `first` to `last` clocks later, and until then there is no other cause."""
-        outstanding = Signal()
+    def one_by_one(self, say: Say, causes: tuple[Value, ...], effect: Value) -> Signal:
+        """Between a cause of any kind and its effect there is no other cause; returns whether an effect is due."""
+        due, cause = Signal(), Cat(causes).any()
         with self.h.m.If(effect):
-            self.h.m.d.sync += outstanding.eq(0)
+            self.h.m.d.sync += due.eq(0)
         with self.h.m.If(cause):
-            self.h.m.d.sync += outstanding.eq(1)
-        of_cause(~cause | ~outstanding)
-        of_effect(~effect | outstanding)
-        of_effect(~effect | self.h.within(cause, first, last))
+            self.h.m.d.sync += due.eq(1)
+        say(~cause | ~due)
+        for i, one in enumerate(causes):
+            for other in causes[:i]:
+                say(~(one & other))
+        return due
+
+    def readout_alone(self, say: Say, start: Value, due: Value) -> None:
+        """Errors of the readout start outside backward sweeps, and no such sweep goes on while a `done` is due."""
+        sweeping, slot = Signal(), self.slot.valid & self.is_mode("BACKWARD")
+        with self.h.m.If(slot):
+            self.h.m.d.sync += sweeping.eq(~self.ends_backward)
+        say(~slot | ~(due | start))
+        say(~start | ~sweeping)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 from amaranth.hdl import Cat, Mux, Signal
 
-from solsa.contract import Readout
+from solsa.contract import NetworkConfig, Readout
 from solsa.contract.registers import WRITABLE_SPACES, Space, space_words
-from solsa.contract.wire import CRC_BYTES, REQUEST_HEADER
+from solsa.contract.wire import CRC_BYTES, REQUEST_HEADER, RUN_HEADER, SPACE_HEADER
 from solsa.sim.planted import Bug
 
 from .configs import config
@@ -76,6 +77,7 @@ class RequestModel:
 
     def __init__(self, h: Harness, request: Any, frame_bytes: int) -> None:
         m = h.m
+        self.request = request
         #: a frame is held; bytes of its body taken
         self.held, self.position = Signal(name="held"), Signal(range(frame_bytes + 1), name="position")
         self.length = Signal.like(request.length, name="length")
@@ -136,7 +138,6 @@ def processor(readout: Readout, what: str) -> Callable[[ModuleType], Harness]:
             h.cover(h.past(unit.command.valid & ~unit.command.ready) & unit.command.valid)
             h.cover(h.past(bus.valid & ~done) & bus.valid & bus.write)
         elif what == "addresses":
-            h.assume(request.length <= SHORT)
             words = space_words(c)
             limit, writable = Signal(25), Signal()
             with m.Switch(bus.space):
@@ -145,6 +146,7 @@ def processor(readout: Readout, what: str) -> Callable[[ModuleType], Harness]:
                         m.d.comb += [limit.eq(words[space]), writable.eq(space in WRITABLE_SPACES)]
             h.always(~bus.valid | (bus.index < limit))
             h.always(~bus.valid | ~bus.write | writable)
+            _words_left(h, c, model, limit, writable)
             h.cover(bus.valid & bus.write & (bus.index == words[Space.WEIGHT] - 1) & (bus.space == Space.WEIGHT))
             h.cover(bus.valid & (bus.space == Space.SCORE) & (bus.index == 1))
         elif what == "steps":
@@ -184,6 +186,48 @@ def processor(readout: Readout, what: str) -> Callable[[ModuleType], Harness]:
     return build
 
 
+def _words_left(h: Harness, c: NetworkConfig, model: RequestModel, limit: Signal, writable: Signal) -> None:
+    """Invariant of `processor-addresses`: all words that a request still asks for lie inside the space."""
+    request, inner, state = model.request, partial(h.inner, "command"), h.in_state
+    writes, place, count, index = inner("writes"), inner("place"), inner("count"), inner("index")
+    rest = Signal(range(c.frame_bytes + 1), name="rest")
+    h.m.d.comb += rest.eq(request.length + REQUEST_HEADER - model.position)
+    # Bytes taken; the frame is held until it is answered.
+    h.always(~model.held | (request.length <= c.frame_bytes - REQUEST_HEADER - CRC_BYTES))
+    h.always(~model.held | (model.position <= request.length + REQUEST_HEADER))
+    h.always(state("SEQUENCE") | model.held)
+    for name, taken in (
+        ("SEQUENCE", 0), ("OPCODE", 1), ("LENGTH", REQUEST_HEADER), ("FIELDS", REQUEST_HEADER + place),
+    ):  # fmt: skip
+        h.always(~(state(name) & model.held) | (model.position == taken))
+    checks, runs = state("SETTLE", "CHECK"), state("COUNT", "INPUT", "COMMAND", "WAIT")
+    h.always(~checks | (model.position == REQUEST_HEADER + Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
+    in_words = (request.length >= SPACE_HEADER.size + 4) & (request.length[:2] == 0)
+    h.always(~(state("FIELDS") | checks) | ~writes | in_words)
+    h.always(~state("FIELDS") | (place < Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
+    h.always(~(runs | checks | state("FIELDS")) | writes | (request.length >= RUN_HEADER.size))
+    # Which requests come where.
+    h.always(~runs | inner("runs"))
+    h.always(~state("SETTLE", "CHECK") | ~inner("runs"))
+    h.always(~(runs | checks | state("LENGTH", "FIELDS", "GET")) | ~inner("answers"))
+    h.always(~(inner("answers") & state("HEADER")) | ~writes)
+    # Words to write: those of the rest of the frame, and the one on its way.
+    gets, puts = state("GET"), state("ACCESS") & writes
+    h.always(~gets | (writes & ((rest + place)[:2] == 0) & (rest != 0) & (place < 4)))
+    h.always(~puts | ((rest[:2] == 0) & (place == 0) & ~inner("answers")))
+    to_write = ((rest + place) >> 2) + puts
+    h.always(~(gets | puts) | ((index + to_write <= limit) & writable))
+    # Words to read: the present one if it has not been read yet, and those behind it.
+    now, later = (state("HEADER") & inner("answers")) | (state("ACCESS") & ~writes), state("PUT")
+    h.always(~later | ~writes)
+    h.always(~(now | later) | (count != 0))
+    membranes, first = inner("membranes_now"), inner("membrane")
+    h.always(~((now | later) & membranes) | (count <= c.outputs))
+    at = index + (count << 3) - (later << 3)
+    h.always(~((now | later) & membranes) | (at == first + (c.outputs << 3)))
+    h.always(~((now | later) & ~membranes) | (index + count <= limit + later))
+
+
 PROOFS = (
     Proof(
         "stream-request", 2, f"FrameReceiver.request.body, {FRAME_BYTES} bytes", "valid and payload stay until ready",
@@ -218,9 +262,9 @@ PROOFS = (
             "command.py", 'with m.State("WAIT"), m.If(~self.busy):', 'with m.State("WAIT"), m.If(1):', "")),),
     ),
     Proof(
-        "processor-addresses", 3, f"CommandProcessor, 2-2, payloads up to {SHORT} bytes",
+        "processor-addresses", 3, "CommandProcessor, 2-2",
         "every access lies inside its space, every write in a space that may be written",
-        processor(Readout.MEMBRANE, "addresses"), cover=60, weight=60,
+        processor(Readout.MEMBRANE, "addresses"), cover=60, engine="yices", depth=4, weight=60,
         controls=(
             Control("a write may go one word too far", 60, Bug(
                 "command.py", "(behind > limit)", "(behind > limit + 1)", "")),
