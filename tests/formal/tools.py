@@ -130,7 +130,8 @@ def run_sby(name: str, rtlil: str, *, mode: str, engine: str, depth: int, limit:
     (folder / "top.il").write_text(rtlil)
     (folder / "run.sby").write_text(
         f"[options]\nmode {mode}\ndepth {depth}\ntimeout {limit}\nvcd {vcd}\n[engines]\n{ENGINES[engine]}\n"
-        f"[script]\nread_rtlil top.il\nprep -flatten -top top\n{script}\n[files]\ntop.il\n"
+        # -norom: a table turned into a ROM would hold anything at the begin of an induction
+        f"[script]\nread_rtlil top.il\nproc -norom\nprep -flatten -top top\n{script}\n[files]\ntop.il\n"
     )
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     environment.setdefault("YOWASP_CACHE_DIR", str(ROOT / ".cache" / "yowasp"))
