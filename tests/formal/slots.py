@@ -113,6 +113,7 @@ class Slots:
         follows = any_yet & (s.layer == layer) & (s.block == block + 1)
         say(~self.ends_block | (s.block == 0) | follows)
         say(~self.ends_block | ~any_yet | (since + 1 >= posts))
+        self.h.always(~any_yet | ((layer < self.c.depth) & (block < blocks)))  # an induction may begin anywhere
         return layer, known, any_yet
 
     def keep_distance(self, say: Say, layer: Value, block: Value, index: Value) -> None:
@@ -175,10 +176,14 @@ class Slots:
                 say(~(one & other))
         return due
 
-    def readout_alone(self, say: Say, start: Value, due: Value) -> None:
-        """Errors of the readout start outside backward sweeps, and no such sweep goes on while a `done` is due."""
+    def readout_alone(self, say: Say, start: Value, due: Value) -> Signal:
+        """Errors of the readout start outside backward sweeps, and no such sweep goes on while a `done` is due.
+
+        Returns whether a backward sweep has begun and not ended.
+        """
         sweeping, slot = Signal(), self.slot.valid & self.is_mode("BACKWARD")
         with self.h.m.If(slot):
             self.h.m.d.sync += sweeping.eq(~self.ends_backward)
         say(~slot | ~(due | start))
         say(~start | ~sweeping)
+        return sweeping
