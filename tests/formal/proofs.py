@@ -61,6 +61,8 @@ class Proof:
         Clocks within which every cover is reached.
     controls : tuple of Control
         At least one.
+    skip : int
+        Clocks at whose begin the search for the covers does not look: to prove that they come no earlier costs more.
     limit : int
         Seconds for every single run.
     script : str
@@ -79,6 +81,7 @@ class Proof:
     engine: str = "pdr"
     mode: str = "prove"
     depth: int = 1
+    skip: int = 0
     limit: int = 300
     script: str = ""
     weight: int = 0

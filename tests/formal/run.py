@@ -92,7 +92,7 @@ def prove(proof: Proof) -> Outcome:
 def cover(proof: Proof) -> Outcome:
     """Everything that must be reachable."""
     build = lambda: proof.build(solsa.rtl).to_rtlil()  # noqa: E731
-    return _run(proof, f"{proof.name}-cover", build, "cover", "yices", proof.cover)
+    return _run(proof, f"{proof.name}-cover", build, "cover", "yices", proof.cover, proof.skip)
 
 
 def refute(proof: Proof, control: Control) -> Outcome:
@@ -108,14 +108,18 @@ def refute(proof: Proof, control: Control) -> Outcome:
     return _run(proof, f"{proof.name}-control{number}", build, "bmc", "yices", control.depth)
 
 
-def _run(proof: Proof, name: str, build: Callable[[], str], mode: str, engine: str, depth: int) -> Outcome:
+def _run(
+    proof: Proof, name: str, build: Callable[[], str], mode: str, engine: str, depth: int, skip: int = 0
+) -> Outcome:
     with _elaboration:
         try:
             design = build()
         except (ValueError, LookupError, AttributeError) as error:  # the RTL has moved away from the harness
             print(f"formal: {name}: {error}", file=sys.stderr)
             return Outcome("ERROR", 0.0, -1, CACHE / "work" / name)
-    return run_sby(name, design, mode=mode, engine=engine, depth=depth, limit=proof.limit, script=proof.script)
+    return run_sby(
+        name, design, mode=mode, engine=engine, depth=depth, limit=proof.limit, script=proof.script, skip=skip
+    )
 
 
 def run(proofs: Iterable[Proof], *, jobs: int, slack: int = 1, say: Callable[[str], None] = print) -> list[Verdict]:

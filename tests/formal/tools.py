@@ -100,7 +100,9 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def run_sby(name: str, rtlil: str, *, mode: str, engine: str, depth: int, limit: int, script: str = "") -> Outcome:
+def run_sby(
+    name: str, rtlil: str, *, mode: str, engine: str, depth: int, limit: int, script: str = "", skip: int = 0
+) -> Outcome:
     """Check one design.
 
     Parameters
@@ -119,6 +121,8 @@ def run_sby(name: str, rtlil: str, *, mode: str, engine: str, depth: int, limit:
         Seconds; longer is a TIMEOUT.
     script : str
         Yosys commands after ``prep``.
+    skip : int
+        Clocks at the begin of a cover that are not searched.
     """
     flavor = "cover" if mode == "cover" else "assert"
     if f'parameter \\FLAVOR "{flavor}"' not in rtlil:  # sby would call a design without properties proved
@@ -129,7 +133,7 @@ def run_sby(name: str, rtlil: str, *, mode: str, engine: str, depth: int, limit:
     folder.mkdir(parents=True)
     (folder / "top.il").write_text(rtlil)
     (folder / "run.sby").write_text(
-        f"[options]\nmode {mode}\ndepth {depth}\ntimeout {limit}\nvcd {vcd}\n[engines]\n{ENGINES[engine]}\n"
+        f"[options]\nmode {mode}\ndepth {depth}\ntimeout {limit}\nvcd {vcd}\nskip {skip}\n[engines]\n{ENGINES[engine]}\n"
         # -norom: a table turned into a ROM would hold anything at the begin of an induction
         f"[script]\nread_rtlil top.il\nproc -norom\nprep -flatten -top top\n{script}\n[files]\ntop.il\n"
     )
