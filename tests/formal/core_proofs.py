@@ -120,6 +120,10 @@ def addresses(c: NetworkConfig, *, host: bool) -> Callable[[ModuleType], CoreHar
         # The other memories, read while the beat is where they are.
         h.inside(sweeps, "presynaptic.x_memory")
         h.inside(sweeps, "presynaptic.memory")
+        slot_bits = h.layout.filter_slots.bit_length() - 1
+        for memory in h.each("presynaptic.memory"):
+            where = Cat(beat.block[:slot_bits], beat.pre_address)
+            h.always(~sweeps | (memory.reads[0].addr == where[: len(memory.reads[0].addr)]))
         h.inside(h.past(sweeps, BANK_READ), "lane.gains")
         h.inside(h.past(sweeps, BANK_READ), "lane.errors")
         error_beat, errors = h.units["Lanes"].error_beat, h.units["ErrorUnit"]
@@ -270,7 +274,7 @@ def sharing(c: NetworkConfig, *, steps: bool, polite: bool = True) -> Callable[[
 
 
 #: More filter groups than lanes: F of a pre has a word per group, chosen by the block.
-GROUPS = config((2, 3, 2), groups=4, readout=Readout.SPIKE)
+GROUPS = config((2, 3, 3), groups=4, readout=Readout.SPIKE)
 SINGLE = config((2, 3, 3), readout=Readout.TARGET, bank=BankKind.SINGLE_PORT)
 TINY = config((2, 3, 3), readout=Readout.TARGET)
 
@@ -278,9 +282,9 @@ PARALLEL = "Core 2-3-3 but Control and Sequencer, 2 lanes, readout target"
 PROOFS = (
     Proof(
         "emission", 4, PARALLEL,
-        "spikes come one after the other, none too early; each sweep of the layers and each backward sweep has one "
-        "`done`, not too early; a slot is pending for exactly the clocks of the pipeline",
-        emission(TINY), cover=60, script=CUT, engine="yices", depth=90, weight=60,
+        "spikes come one after the other, none too early; each sweep of the layers, readout and backward sweep has one "
+        "`done`, in the clock that contract/cycles.py counts; a slot is pending for exactly the clocks of the pipeline",
+        emission(TINY), cover=60, script=CUT, engine="yices", depth=42, weight=60,
         controls=(
             Control("the chain is said to be full for too long", 60, Bug(
                 "neuron.py", "with m.Elif(left > 1):", "with m.Elif(left > 0):", "")),
@@ -297,7 +301,7 @@ PROOFS = (
         ),
     ),
     Proof(
-        "addresses-groups", 3, "Core 2-3-2 but Control and Sequencer, 2 lanes, 4 filter groups, readout spike",
+        "addresses-groups", 3, "Core 2-3-3 but Control and Sequencer, 2 lanes, 4 filter groups, readout spike",
         "the same with several F words per pre and bank",
         addresses(GROUPS, host=False), cover=60, script=CUT, engine="yices", depth=40, weight=20,
         controls=(

@@ -40,6 +40,9 @@ class Harness:
         Package ``solsa.rtl``, or the same with a planted bug.
     """
 
+    #: Whether `lemma` counts. A control must fail on a claim.
+    lemmas = True
+
     def __init__(self, rtl: ModuleType) -> None:
         self.rtl, self.m = rtl, Module()
         self.ports: list[Signal] = []
@@ -91,7 +94,7 @@ class Harness:
         with self.m.Elif(count != most):
             self.m.d.sync += count.eq(count + 1)
         if most & (most + 1):
-            self.always(count <= most)  # an induction may begin anywhere
+            self.lemma(count <= most)  # an induction may begin anywhere
         return count
 
     def within(self, event: Any, first: int, last: int) -> Value:
@@ -111,6 +114,11 @@ class Harness:
     def always(self, condition: Any) -> None:
         """State what must hold in every clock."""
         self.m.d.comb += Assert(condition, src_loc_at=1)
+
+    def lemma(self, condition: Any) -> None:
+        """State an invariant that only helps an induction: proved like a claim, left out where a bug must be found."""
+        if self.lemmas:
+            self.m.d.comb += Assert(condition, src_loc_at=1)
 
     def assume(self, condition: Any) -> None:
         """State what the surroundings guarantee in every clock."""

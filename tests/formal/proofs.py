@@ -27,12 +27,15 @@ class Control:
         ... or a harness of its own on the real RTL.
     depth : int
         Clocks within which BMC finds it.
+    skip : int
+        Clocks at whose begin BMC does not look.
     """
 
     about: str
     depth: int
     bug: Bug | None = None
     build: Build | None = None
+    skip: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import solsa.rtl
 from solsa.sim.planted import planted
 
 from . import core_proofs, frame_proofs, line_proofs, order_proofs, softmax_proofs, stream_proofs
+from .harness import Harness
 from .proofs import CLAIMS, Control, Proof
 from .tools import CACHE, ENGINES, Outcome, prepare, run_sby, versions
 
@@ -98,24 +100,36 @@ def cover(proof: Proof) -> Outcome:
 def refute(proof: Proof, control: Control) -> Outcome:
     """The proof where it must fail."""
 
-    def build() -> str:
-        if control.build is not None:
-            return control.build(solsa.rtl).to_rtlil()
-        assert control.bug is not None
-        return proof.build(planted(control.bug)).to_rtlil()
-
     number = proof.controls.index(control)
-    return _run(proof, f"{proof.name}-control{number}", build, "bmc", "yices", control.depth)
+    name, build = f"{proof.name}-control{number}", lambda: bugged(proof, control).to_rtlil()
+    return _run(proof, name, build, "bmc", "yices", control.depth, control.skip, about=control.about)
+
+
+def bugged(proof: Proof, control: Control) -> Harness:
+    """The harness of a control: of its own, or the proof's with the bug planted in the RTL; claims only."""
+    with patch.object(Harness, "lemmas", new=False):
+        if control.build is not None:
+            return control.build(solsa.rtl)
+        assert control.bug is not None
+        return proof.build(planted(control.bug))
 
 
 def _run(
-    proof: Proof, name: str, build: Callable[[], str], mode: str, engine: str, depth: int, skip: int = 0
+    proof: Proof,
+    name: str,
+    build: Callable[[], str],
+    mode: str,
+    engine: str,
+    depth: int,
+    skip: int = 0,
+    *,
+    about: str = "",
 ) -> Outcome:
     with _elaboration:
         try:
             design = build()
-        except (ValueError, LookupError, AttributeError) as error:  # the RTL has moved away from the harness
-            print(f"formal: {name}: {error}", file=sys.stderr)
+        except Exception as error:  # the RTL has moved away from the harness: any error
+            print(f"formal: {name}{about and f' ({about})'}: {type(error).__name__}: {error}", file=sys.stderr)
             return Outcome("ERROR", 0.0, -1, CACHE / "work" / name)
     return run_sby(
         name, design, mode=mode, engine=engine, depth=depth, limit=proof.limit, script=proof.script, skip=skip

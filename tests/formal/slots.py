@@ -113,7 +113,7 @@ class Slots:
         follows = any_yet & (s.layer == layer) & (s.block == block + 1)
         say(~self.ends_block | (s.block == 0) | follows)
         say(~self.ends_block | ~any_yet | (since + 1 >= posts))
-        self.h.always(~any_yet | ((layer < self.c.depth) & (block < blocks)))  # an induction may begin anywhere
+        self.h.lemma(~any_yet | ((layer < self.c.depth) & (block < blocks)))  # an induction may begin anywhere
         return layer, known, any_yet
 
     def keep_distance(self, say: Say, layer: Value, block: Value, index: Value) -> None:

@@ -196,39 +196,39 @@ def _words_left(h: Harness, c: NetworkConfig, model: RequestModel, limit: Signal
     rest = Signal(range(c.frame_bytes + 1), name="rest")
     h.m.d.comb += rest.eq(request.length + REQUEST_HEADER - model.position)
     # Bytes taken; the frame is held until it is answered.
-    h.always(~model.held | (request.length <= c.frame_bytes - REQUEST_HEADER - CRC_BYTES))
-    h.always(~model.held | (model.position <= request.length + REQUEST_HEADER))
-    h.always(state("SEQUENCE") | model.held)
+    h.lemma(~model.held | (request.length <= c.frame_bytes - REQUEST_HEADER - CRC_BYTES))
+    h.lemma(~model.held | (model.position <= request.length + REQUEST_HEADER))
+    h.lemma(state("SEQUENCE") | model.held)
     for name, taken in (
         ("SEQUENCE", 0), ("OPCODE", 1), ("LENGTH", REQUEST_HEADER), ("FIELDS", REQUEST_HEADER + place),
     ):  # fmt: skip
-        h.always(~(state(name) & model.held) | (model.position == taken))
+        h.lemma(~(state(name) & model.held) | (model.position == taken))
     checks, runs = state("SETTLE", "CHECK"), state("COUNT", "INPUT", "COMMAND", "WAIT")
-    h.always(~checks | (model.position == REQUEST_HEADER + Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
+    h.lemma(~checks | (model.position == REQUEST_HEADER + Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
     in_words = (request.length >= SPACE_HEADER.size + 4) & (request.length[:2] == 0)
-    h.always(~(state("FIELDS") | checks) | ~writes | in_words)
-    h.always(~state("FIELDS") | (place < Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
-    h.always(~(runs | checks | state("FIELDS")) | writes | (request.length >= RUN_HEADER.size))
+    h.lemma(~(state("FIELDS") | checks) | ~writes | in_words)
+    h.lemma(~state("FIELDS") | (place < Mux(writes, SPACE_HEADER.size, RUN_HEADER.size)))
+    h.lemma(~(runs | checks | state("FIELDS")) | writes | (request.length >= RUN_HEADER.size))
     # Which requests come where.
-    h.always(~runs | inner("runs"))
-    h.always(~state("SETTLE", "CHECK") | ~inner("runs"))
-    h.always(~(runs | checks | state("LENGTH", "FIELDS", "GET")) | ~inner("answers"))
-    h.always(~(inner("answers") & state("HEADER")) | ~writes)
+    h.lemma(~runs | inner("runs"))
+    h.lemma(~state("SETTLE", "CHECK") | ~inner("runs"))
+    h.lemma(~(runs | checks | state("LENGTH", "FIELDS", "GET")) | ~inner("answers"))
+    h.lemma(~(inner("answers") & state("HEADER")) | ~writes)
     # Words to write: those of the rest of the frame, and the one on its way.
     gets, puts = state("GET"), state("ACCESS") & writes
-    h.always(~gets | (writes & ((rest + place)[:2] == 0) & (rest != 0) & (place < 4)))
-    h.always(~puts | ((rest[:2] == 0) & (place == 0) & ~inner("answers")))
+    h.lemma(~gets | (writes & ((rest + place)[:2] == 0) & (rest != 0) & (place < 4)))
+    h.lemma(~puts | ((rest[:2] == 0) & (place == 0) & ~inner("answers")))
     to_write = ((rest + place) >> 2) + puts
-    h.always(~(gets | puts) | ((index + to_write <= limit) & writable))
+    h.lemma(~(gets | puts) | ((index + to_write <= limit) & writable))
     # Words to read: the present one if it has not been read yet, and those behind it.
     now, later = (state("HEADER") & inner("answers")) | (state("ACCESS") & ~writes), state("PUT")
-    h.always(~later | ~writes)
-    h.always(~(now | later) | (count != 0))
+    h.lemma(~later | ~writes)
+    h.lemma(~(now | later) | (count != 0))
     membranes, first = inner("membranes_now"), inner("membrane")
-    h.always(~((now | later) & membranes) | (count <= c.outputs))
+    h.lemma(~((now | later) & membranes) | (count <= c.outputs))
     at = index + (count << 3) - (later << 3)
-    h.always(~((now | later) & membranes) | (at == first + (c.outputs << 3)))
-    h.always(~((now | later) & ~membranes) | (index + count <= limit + later))
+    h.lemma(~((now | later) & membranes) | (at == first + (c.outputs << 3)))
+    h.lemma(~((now | later) & ~membranes) | (index + count <= limit + later))
 
 
 PROOFS = (

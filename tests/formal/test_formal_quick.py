@@ -8,9 +8,10 @@ import pytest
 
 import solsa.rtl
 from formal.harness import Harness
-from formal.run import PROOFS, Verdict, cover, prove, refute
+from formal.proofs import Control, Proof
+from formal.run import PROOFS, Verdict, bugged, cover, prove, refute
 from formal.tools import Outcome, run_sby
-from solsa.sim.planted import planted
+from solsa.sim.planted import RTL, Bug, changed, planted
 
 BY_NAME = {p.name: p for p in PROOFS}
 
@@ -26,6 +27,29 @@ def test_planted_bug_is_found() -> None:
     outcome = refute(proof, proof.controls[0])
     assert outcome.status == "FAIL"
     assert outcome.depth > 0
+
+
+CONTROLS = [pytest.param(p, c, id=f"{p.name}-{i}") for p in PROOFS for i, c in enumerate(p.controls)]
+
+
+@pytest.mark.parametrize(("proof", "control"), CONTROLS)
+def test_planted_bug_still_applies(proof: Proof, control: Control) -> None:
+    if control.bug is not None:
+        text = (RTL / control.bug.file).read_text()
+        assert changed(control.bug, text) != text
+    elaborated = bugged(proof, control).to_rtlil()
+    assert 'parameter \\FLAVOR "assert"' in elaborated
+
+
+def test_a_bug_that_no_longer_applies_is_an_error_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    proof = BY_NAME["crc"]
+    for new, reason in (("no such name", "SyntaxError"), ("missing", "NameError")):
+        control = Control("broken", 1, Bug("crc.py", "0xEDB88320", new, ""))
+        assert refute(replace(proof, controls=(control,)), control).status == "ERROR"
+        assert f"formal: crc-control0 (broken): {reason}" in capsys.readouterr().err
+    control = Control("gone", 1, Bug("crc.py", "text that is not there", "", ""))
+    assert refute(replace(proof, controls=(control,)), control).status == "ERROR"
+    assert "formal: crc-control0 (gone): ValueError: rtl/crc.py" in capsys.readouterr().err
 
 
 def test_pdr_finds_it_too() -> None:

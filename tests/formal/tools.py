@@ -122,7 +122,7 @@ def run_sby(
     script : str
         Yosys commands after ``prep``.
     skip : int
-        Clocks at the begin of a cover that are not searched.
+        Clocks at the begin of a cover or BMC in which nothing is sought.
     """
     flavor = "cover" if mode == "cover" else "assert"
     if f'parameter \\FLAVOR "{flavor}"' not in rtlil:  # sby would call a design without properties proved
@@ -133,7 +133,8 @@ def run_sby(
     folder.mkdir(parents=True)
     (folder / "top.il").write_text(rtlil)
     (folder / "run.sby").write_text(
-        f"[options]\nmode {mode}\ndepth {depth}\ntimeout {limit}\nvcd {vcd}\nskip {skip}\n[engines]\n{ENGINES[engine]}\n"
+        f"[options]\nmode {mode}\ndepth {depth}\ntimeout {limit}\nvcd {vcd}\nskip {skip}\n"
+        f"[engines]\n{ENGINES[engine]}\n"
         # -norom: a table turned into a ROM would hold anything at the begin of an induction
         f"[script]\nread_rtlil top.il\nproc -norom\nprep -flatten -top top\n{script}\n[files]\ntop.il\n"
     )
