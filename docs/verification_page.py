@@ -130,13 +130,15 @@ def verification() -> str:
 def _formal_table(found: Found | None) -> list[str]:
     if not found:
         return []
-    lines = ["", "## Proofs", "", "A proof counts if it passes, its cover is reached, and every control fails.", "",
+    lines = ["", "## Proofs", "", "A proof counts if it passes, its cover is reached, and every control fails. "
+             "Lemmas that an induction needs are proved with the claims and left out of the controls, which so fail on "
+             "a claim. The proofs hold for the geometries named; the serial unit of small chips has none.", "",
              "| proof | claim | what it says | kind | result | seconds | controls that fail as they must |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     for p in found["proofs"]:
         depth = f"{p['mode']}, depth {p['depth']}" if p["depth"] else p["mode"]
         controls = "; ".join(f"{c['about']} ({c['result']})" for c in p["controls"])
-        cells = (p["name"], str(p["claim"]), p["says"], f"{depth}, {p['engine']}",
+        cells = (p["name"], str(p["claim"]), f"{p['unit']}: {p['says']}", f"{depth}, {p['engine']}",
                  f"{p['result']}, cover {p['cover']['result']}", f"{p['seconds']:g}", controls)  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
