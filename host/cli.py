@@ -122,7 +122,7 @@ def learn_command(
         bool, typer.Option("--scrub", help="Check readouts and memory against golden on the way; undo flipped bits.")
     ] = False,
     faults: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests: flip=0.01,disconnect=100,seed=1.")
+        str | None, typer.Option(metavar="SPEC", help="A line that lies, for tests, as in flip=0.01,seed=1.")
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Show the run as a page on this machine.")] = False,
     schedule: Annotated[

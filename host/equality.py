@@ -338,7 +338,7 @@ def main() -> int:
             _say(f"{board}, {run['preset']}: {run['cells_total']:,} cells, {run['steps']} steps, "
                  f"{run['words_compared']:,} words compared; {outcome}")  # fmt: skip
         if options.json:
-            write_json(options.json, {"runs": runs})
+            write_json(options.json, {"runs": runs, "date": datetime.now(UTC).isoformat(timespec="seconds")})
     except USER_ERRORS as error:
         stop(str(error), WRONG_USE)
     except (ToolError, OSError) as error:

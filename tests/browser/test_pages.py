@@ -49,8 +49,11 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def running(data: Path, tmp_path: Path) -> Iterator[str]:
-    """Address of the live page of a run that goes on until it is ended."""
+def running(tmp_path: Path) -> Iterator[str]:
+    """Address of the live page of a run that goes on until it is ended; it learns noise, so it never comes to rest."""
+    rng = np.random.default_rng(0)
+    data = tmp_path / "toy.npz"
+    np.savez(data, X=rng.normal(size=(40, 12, 3)), y=rng.integers(2, size=40))
     command = [SOLSA, "learn", data, "--epochs", "9999", "--live", "--out", tmp_path / "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

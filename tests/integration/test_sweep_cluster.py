@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import distributed
 import pytest
 from sweep_tools import SPACE, toy_space
 
@@ -24,7 +25,7 @@ from solsa.host.sweep_study import Trial, read_study
 BIN = Path(sys.executable).parent
 #: A tenth of a second or more per trial: time enough to kill something in the middle.
 SLOW = SPACE.replace("epochs = 3", "epochs = 10")
-TRIALS = 20
+TRIALS = 30
 #: Seconds after which something hangs; a loaded machine may take minutes to start a process.
 LIMIT = 240.0
 
@@ -42,6 +43,11 @@ class Cluster:
     def worker(self) -> subprocess.Popen[bytes]:
         return self._start("worker", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory",
                            str(self.folder))  # fmt: skip
+
+    def wait_for_workers(self, count: int) -> None:
+        """Else the first one may have done all the trials before the second one has started."""
+        with distributed.Client(self.address) as client:
+            client.wait_for_workers(count, timeout=LIMIT)
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [str(BIN / "dask"), *arguments, "--scheduler-file", str(self.file)]
@@ -87,6 +93,7 @@ def finished(study: Path) -> dict[int, Trial]:
 def test_a_killed_worker_and_a_killed_client_lose_nothing(tmp_path: Path, cluster: Cluster) -> None:
     """Two local processes undisturbed; a cluster with one worker and then the client killed: equal results."""
     first, second = cluster.worker(), cluster.worker()
+    cluster.wait_for_workers(2)
     space = toy_space(tmp_path, SLOW)
     local, far = tmp_path / "local.db", tmp_path / "far.db"
     there = command(space, far, "--scheduler", cluster.address)

@@ -44,10 +44,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "network.npz").read_bytes()
 
 
-def flipped(path: Path) -> None:
-    """One bit of the weights, behind the headers of their array."""
+def flipped(path: Path, array: bytes = b"weight0") -> None:
+    """One bit of an array, behind the headers."""
     data = bytearray(path.read_bytes())
-    data[data.index(b"weight0.npy") + 11 + 20 + 128 + 4] ^= 4
+    data[data.index(array + b".npy") + len(array) + 4 + 20 + 128 + 4] ^= 4
     path.write_bytes(data)
 
 
@@ -66,7 +66,7 @@ INPUTS: list[tuple[str, str, Prepare | None, str]] = [
     ("text as .npz", "learn {t}/a.npz", lambda t: (t / "a.npz").write_text("no"), "{t}/a.npz: not an .npz file"),
     ("a pickle", "learn {t}/a.npz", lambda t: np.savez(t / "a.npz", X=np.array([{}]), y=np.array([0])),
      "{t}/a.npz, array 'X': holds Python objects"),
-    ("a damaged .npz", "learn {t}/toy.npz", lambda t: flipped(t / "toy.npz"), "{t}/toy.npz"),
+    ("a damaged .npz", "learn {t}/toy.npz", lambda t: flipped(t / "toy.npz", b"X"), "{t}/toy.npz"),
     ("a .csv without header", "learn {t}/a.csv", lambda t: (t / "a.csv").write_text("1,2,3\n"), "{t}/a.csv: header"),
     ("a .csv with a gap", "learn {t}/a.csv", lambda t: (t / "a.csv").write_text(CSV.replace("a,1,", "a,2,")),
      "{t}/a.csv, line 4, sample a: step 2, expected 1"),
