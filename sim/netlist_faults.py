@@ -16,13 +16,9 @@ import numpy as np
 from solsa.contract import NetworkConfig
 
 from .netlist import CELLS, LEVEL, Netlist, NetlistDevice, build_netlist
+from .netlist_cells import NET, Cell, cells
 
 HARNESS = CELLS / "fault.cpp"
-_INSTANCE = re.compile(
-    r"^  (?P<cell>\w+) (?:#\(\n(?P<parameters>(?:    .*\n)*?)  \) )?(?P<name>\w+) \(\n(?P<ports>(?:    .*\n)+)  \);$",
-    re.MULTILINE,
-)
-_NET = re.compile(r"\b_\d+_\b")
 
 
 @dataclass(frozen=True)
@@ -43,34 +39,6 @@ class Fault:
     number: int
     kind: str
     cells: str
-
-
-@dataclass(frozen=True)
-class _Cell:
-    name: str
-    start: int
-    ports: dict[str, str]
-    spans: dict[str, tuple[int, int]]
-
-    def output(self, *names: str) -> str:
-        """Net of the first of these ports that has one, or an empty string."""
-        for name in names:
-            if found := _NET.search(self.ports.get(name, "")):
-                return found[0]
-        return ""
-
-
-def _cells(text: str, pattern: str) -> list[_Cell]:
-    found = []
-    for instance in _INSTANCE.finditer(text):
-        if not re.fullmatch(pattern, instance["cell"]):
-            continue
-        ports, spans = {}, {}
-        for port in re.finditer(r"\.(\w+)\((.*?)\)(?:,?\n)", instance["ports"]):
-            ports[port[1]] = port[2]
-            spans[port[1]] = (instance.start("ports") + port.start(2), instance.start("ports") + port.end(2))
-        found.append(_Cell(f"{instance['cell']} {instance['name']}", instance.start(), ports, spans))
-    return found
 
 
 def plant(verilog: str, per_kind: int, seed: int) -> tuple[str, list[Fault]]:
@@ -95,43 +63,43 @@ def plant(verilog: str, per_kind: int, seed: int) -> tuple[str, list[Fault]]:
     added: list[str] = []
     faults: list[Fault] = []
 
-    def tap(cell: _Cell, *ports: str) -> str:
+    def tap(cell: Cell, *ports: str) -> str:
         """Renames an output net of a cell; returns its old name."""
         for port in ports:
-            found = _NET.search(cell.ports.get(port, ""))
+            found = NET.search(cell.ports.get(port, ""))
             if found is None:
                 continue
             begin = cell.spans[port][0]
             replaced[begin + found.start(), begin + found.end()] = f"healthy{found[0]}"
             added.append(f"  wire healthy{found[0]};")
             return found[0]
-        raise ValueError(f"{cell.name} has no output")
+        raise ValueError(f"{cell.kind} {cell.name} has no output")
 
-    def draw(pattern: str, outputs: tuple[str, ...], count: int) -> list[_Cell]:
-        cells = [cell for cell in _cells(verilog, pattern) if cell.output(*outputs)]
-        if len(cells) < count:
-            raise ValueError(f"the netlist has {len(cells)} cells {pattern}, {count} needed")
-        return [cells[i] for i in rng.choice(len(cells), count, replace=False)]
+    def draw(pattern: str, outputs: tuple[str, ...], count: int) -> list[Cell]:
+        found = [cell for cell in cells(verilog, pattern) if cell.output(*outputs)]
+        if len(found) < count:
+            raise ValueError(f"the netlist has {len(found)} cells {pattern}, {count} needed")
+        return [found[i] for i in rng.choice(len(found), count, replace=False)]
 
     for cell in draw("LUT4|SB_LUT4", ("Z", "O"), per_kind):
         net, number = tap(cell, "Z", "O"), len(faults) + 1
         terms = []
         for port in ("A", "B", "C", "D", "I0", "I1", "I2", "I3"):
-            if _NET.search(value := cell.ports.get(port, "")):
+            if NET.search(value := cell.ports.get(port, "")):
                 terms.append(f"{value} == 1'b{int(rng.integers(2))}")
         condition = " && ".join([f"fault == {number}", *terms])
         added.append(f"  assign {net} = healthy{net} ^ ({condition});")
-        faults.append(Fault(number, "lut", cell.name))
+        faults.append(Fault(number, "lut", f"{cell.kind} {cell.name}"))
     for cell in draw("MULT18X18D|SB_MAC16", ("P12", "O"), per_kind):
         net, number = tap(cell, "P12", "O"), len(faults) + 1
         added.append(f"  assign {net} = healthy{net} & (fault != {number});")
-        faults.append(Fault(number, "multiplier", cell.name))
+        faults.append(Fault(number, "multiplier", f"{cell.kind} {cell.name}"))
     flops = draw("TRELLIS_FF|SB_DFF\\w*", ("Q",), 2 * per_kind)
     for one, other in zip(flops[::2], flops[1::2], strict=True):
         first, second, number = tap(one, "Q"), tap(other, "Q"), len(faults) + 1
         for net, swapped in ((first, second), (second, first)):
             added.append(f"  assign {net} = fault == {number} ? healthy{swapped} : healthy{net};")
-        faults.append(Fault(number, "swap", f"{one.name} and {other.name}"))
+        faults.append(Fault(number, "swap", f"{one.kind} {one.name} and {other.kind} {other.name}"))
 
     parts, at = [], 0
     for begin, end in sorted(replaced):
