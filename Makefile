@@ -21,7 +21,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
-.PHONY: docs-generated bench-sweep sweep-page bench-fpga bench-core
+.PHONY: docs-generated bench-sweep sweep-page bench-fpga bench-core bench-power
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -127,6 +127,11 @@ bench-fpga: $(STAMP) ## all bitstreams of docs/boards.md in the background (hour
 bench-core: $(STAMP) ## clocks, link, simulation and pictures of docs/performance.md (half an hour); docs/results/core.json
 	@mkdir -p docs/results docs/pictures
 	$(BIN)/solsa bench core --json docs/results/core.json --pictures docs/pictures
+	$(BIN)/python docs/generate.py
+
+bench-power: $(STAMP) ## power of two boards, estimated from their netlists' activity (half an hour); docs/results/power.json
+	@mkdir -p docs/results
+	$(BIN)/python -m solsa.host.bench_power icebreaker ulx3s_85f:vowels --json docs/results/power.json
 	$(BIN)/python docs/generate.py
 
 lint: $(STAMP) ## ruff and mypy

@@ -17,6 +17,7 @@ from solsa.sim.build import version_of
 from solsa.sim.clocks import measure, row
 
 from .bench_link import bench_link, bench_sim
+from .peers import peers
 
 #: (layers, lanes): the bounds of SPEC section 4 must hold for each. Sweeps of every shape: more and fewer posts than
 #: lanes, ragged blocks, layers bound by the neuron unit, deep networks.
@@ -76,9 +77,11 @@ def _build(name: str, m: dict[str, Any]) -> dict[str, Any]:
     peak = config.lanes * hertz
     sustained = config.synapses * hertz / cycles.learning_step
     return {
-        "build": name, "board": m["board"], "preset": m["preset"], "layers": m["layers"], "lanes": m["lanes"],
-        "synapses": config.synapses, "clock_mhz": m["clock_mhz"], "fmax_mhz": m["fmax_mhz"], "lut": m["lut"],
-        "dsp": m["dsp"], "problem": m["problem"], "config_hash": m["config_hash"],
+        "build": name, "board": m["board"], "device": m["device"], "preset": m["preset"], "layers": m["layers"],
+        "lanes": m["lanes"], "synapses": config.synapses, "clock_mhz": m["clock_mhz"], "fmax_mhz": m["fmax_mhz"],
+        "lut": m["lut"],
+        "dsp": m["dsp"], "bram": m["bram"], "ff": m["ff"], "spram": m["spram"], "critical_path": m["critical_path"],
+        "problem": m["problem"], "config_hash": m["config_hash"],
         "config_is_current": m["config_hash"] == config.config_hash,
         "peak_updates_per_second": round(peak), "peak_per_lut": round(peak / m["lut"]),
         "peak_per_dsp": round(peak / max(1, m["dsp"])),
@@ -132,6 +135,7 @@ def bench_core(
         "bounded": len(spec),
         "rows": ordered,
         "builds": builds,
+        "peers": peers(builds),
         "link": link,
         "simulation": simulation,
         "quick": quick,

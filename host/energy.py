@@ -29,6 +29,8 @@ SOURCES: tuple[tuple[str, str], ...] = (
 #: Source 1: volts of the core rail, and its currents in uA.
 VOLTS = 1.219
 BLANK, IN_RESET, HALTED = 85.6, 188.3, 92.1
+#: uA of the PLL's rail at 48 and at 16 MHz.
+PLL = (103.6, 138.6)
 #: (Logic cells, uA) of counters of 28, 56, 112 and 224 bits, whose further bits hardly move, with a clock of 12 MHz.
 COUNTERS = ((32, 613.5), (60, 616.65), (116, 624.2), (228, 641.3))
 #: (MHz, uA) of a counter of 24 bits on the chip's oscillator.
@@ -84,7 +86,7 @@ class Chip:
     bits : int
         Width of a block RAM's port.
     static_ma : Range
-        Core current without a clock.
+        Current of the core without a clock; with that of the PLL where it is known.
     """
 
     name: str
@@ -95,7 +97,7 @@ class Chip:
 
 
 CHIPS = {
-    "iCE40UP5K": Chip("iCE40UP5K", 5280, VOLTS, 16, Range(BLANK / 1e3, IN_RESET / 1e3)),
+    "iCE40UP5K": Chip("iCE40UP5K", 5280, VOLTS, 16, Range((BLANK + PLL[0]) / 1e3, (IN_RESET + PLL[1]) / 1e3)),
     "LFE5U-85F": Chip("LFE5U-85F", 83640, 1.1, 18, Range(212 * COOL, 212)),
 }
 

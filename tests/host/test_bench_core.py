@@ -24,7 +24,8 @@ def manifest(**changes: object) -> dict[str, object]:
     config = PRESETS["tiny"]
     return {
         "board": "ulx3s_85f", "preset": "tiny", "layers": "3-5-3", "lanes": 2, "config_hash": config.config_hash,
-        "clock_mhz": 50.0, "fmax_mhz": 60.0, "lut": 1000, "dsp": 25, "problem": "", **changes,
+        "clock_mhz": 50.0, "fmax_mhz": 60.0, "lut": 1000, "dsp": 25, "problem": "",
+        "device": "LFE5U-85F-6BG381C", "bram": 13, "ff": 900, "spram": 0, "critical_path": "a to b: 16.7 ns", **changes,
     }  # fmt: skip
 
 
@@ -37,13 +38,25 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     return bench_core.bench_core(tmp_path, quick=True, jobs=1)
 
 
-def test_pictures(found: dict[str, object], tmp_path: Path) -> None:
+def test_pictures(found: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One network has nothing to compare lanes with; the page of its run is whole."""
     assert {file.name for file in draw_core(found, tmp_path)} == {SYNAPSES_FILE, ACTIVITY_FILE}
     assert all((tmp_path / name).stat().st_size > 5000 for name in (SYNAPSES_FILE, ACTIVITY_FILE))
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
     page = runpy.run_path(str(ROOT / "docs" / "performance_page.py"))["performance"](found)
-    for part in ("`sim-serial`", "All end with the same weights", "for 75 MHz and 3,000,000 baud", "| 3-5-3 | 2 |"):
+    for part in (
+        "`sim-serial`",
+        "All end with the same weights",
+        "for 75 MHz and 3,000,000 baud",
+        "| 3-5-3 | 2 |",
+        "| `a` | 1 % | 6 % | - | 16 % | multipliers |",
+        "| a to b: 16.7 ns |",
+    ):
         assert part in page
+    # 100 M updates/s, 100 k per LUT; ReckOn's 315 M and 4.7 k, of a limit of 10.9 G.
+    assert "| 0.3 times | 21.3 times |" in page
+    assert "50 MHz; 1 % of the chip's limit" in page
+    assert "ESTIMATE" not in page
 
 
 def test_core(found: dict[str, object]) -> None:
