@@ -79,9 +79,8 @@ def _build(name: str, m: dict[str, Any]) -> dict[str, Any]:
     return {
         "build": name, "board": m["board"], "device": m["device"], "preset": m["preset"], "layers": m["layers"],
         "lanes": m["lanes"], "synapses": config.synapses, "clock_mhz": m["clock_mhz"], "fmax_mhz": m["fmax_mhz"],
-        "lut": m["lut"],
-        "dsp": m["dsp"], "bram": m["bram"], "ff": m["ff"], "spram": m["spram"], "critical_path": m["critical_path"],
-        "problem": m["problem"], "config_hash": m["config_hash"],
+        "lut": m["lut"], "dsp": m["dsp"], "bram": m["bram"], "ff": m["ff"], "spram": m["spram"],
+        "critical_path": m["critical_path"], "problem": m["problem"], "config_hash": m["config_hash"],
         "config_is_current": m["config_hash"] == config.config_hash,
         "peak_updates_per_second": round(peak), "peak_per_lut": round(peak / m["lut"]),
         "peak_per_dsp": round(peak / max(1, m["dsp"])),
