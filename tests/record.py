@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> int:
     name, *paths = arguments
     os.environ["SOLSA_NO_SKIP"] = "1"
     counts, started = Counts(), time.monotonic()
-    status = int(pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not hardware", *paths], plugins=[counts]))
+    status = int(
+        pytest.main(["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not hardware", *paths], plugins=[counts])
+    )
     found = {
         "tests": sum(counts.outcomes.values()),
         "passed": counts.outcomes["passed"],
