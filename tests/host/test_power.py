@@ -14,6 +14,8 @@ from solsa.host.bench_power import PLAN, estimate, run_power
 from solsa.host.energy import CHIPS, Range, energies, energy, toggles, total
 from solsa.host.equality import Plan
 from solsa.sim.activity import counters
+from solsa.sim.activity_reference import IDLE, LOOK_UP, MULTIPLIER
+from solsa.sim.build import ToolError
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 #: As sim/activity_reference.py counts them, in round numbers.
@@ -58,6 +60,16 @@ def test_measured_energies() -> None:
     # The currents are met again: high toggles with a multiplication at the energy that they leave.
     again = 16 * flip_flop.low + 26 * high + found["multiply"][0].low
     assert again == pytest.approx(237 * 1.219 / 12)
+
+
+def test_a_lost_product_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Yosys may prove that a design does not need its product, and did: nothing is estimated then."""
+    made = {IDLE: REFERENCE["counter"], LOOK_UP: REFERENCE["look_up"], MULTIPLIER: REFERENCE["multiplier"]}
+    monkeypatch.setattr(bench_power, "measure", lambda which, *_: made[which])
+    assert bench_power.reference_counts("yosys", {}) == REFERENCE
+    made[LOOK_UP] = made[LOOK_UP] | {"luts": 58.0}
+    with pytest.raises(ToolError, match="lost their product: 58 look-up tables"):
+        bench_power.reference_counts("yosys", {})
 
 
 def test_sum() -> None:
