@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from solsa.host.energy import CHIPS
+
 Found = dict[str, Any]
 #: Names of the events of host/energy.py.
 _EVENTS = {
@@ -30,6 +32,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
 
 
 def _range(value: Found) -> str:
+    if not value["high"]:
+        return "-"
     return f"{value['low']:,g} to {value['high']:,g}"
 
 
@@ -43,7 +47,7 @@ def power_section(found: Found) -> list[str]:
     """
     runs = [run for run in found["runs"] if not (run["mismatch"] or run["problem"])]
     lines = ["", "## Power, an estimate", *_METHOD.splitlines(), "",
-             f"`python -m solsa.host.bench_power`, {found['date'][:10]}.", ""]  # fmt: skip
+             f"`make bench-power` (`python -m solsa.host.bench_power`), {found['date'][:10]}.", ""]  # fmt: skip
     lines += _table(
         ("board, preset", "clock MHz", "static mW", "dynamic mW, learning", "dynamic mW, waiting for the line",
          "pJ per weight update", "with static", "pJ per synapse-state update", "words equal to golden's"),
@@ -56,7 +60,8 @@ def power_section(found: Found) -> list[str]:
     lines += ["", "The sample: " + "; ".join(
         f"`{r['board']}` {r['sample']['steps']} steps, {r['sample']['scheduled']} of them with an update of all "
         f"{r['synapses']:,} weights, {r['sample']['clocks']:,} clocks, exactly those predicted" for r in runs
-    ) + ". All energy of the sample is charged to its weight updates: the traces are what they cost.", ""]  # fmt: skip
+    ) + ". All energy of the sample is charged to its weight updates: the traces are what they cost. While it waits, "
+        "the line works at its fastest, four clocks a bit.", ""]  # fmt: skip
     parts = list(runs[0]["picojoules_per_clock"]) if runs else []
     lines += ["pJ per clock while learning, by part:", ""]
     lines += _table(("part", *(f"`{r['board']}`" for r in runs)),
@@ -70,8 +75,10 @@ def power_section(found: Found) -> list[str]:
     lines += ["", "### Energies", "", "pJ of an event, and where it is from:", ""]
     lines += _table(("event", "board", "pJ", "from"), [
         (name, f"`{r['board']}`", _range(r["energies"][event]), r["energies"][event]["how"])
-        for event, name in _EVENTS.items() for r in runs
+        for event, name in _EVENTS.items() for r in runs if event != "large_ram" or r["family"] == "ice40"
     ])  # fmt: skip
+    chips = dict.fromkeys(r["device"] for r in runs)
+    lines += ["", *(f"Static power of the {chip}: {CHIPS[chip].static_how}." for chip in chips)]
     checks = ", ".join(f"{w['picojoules_per_clock']:,} pJ per clock at {w['mhz']} MHz" for w in found["whole_design"])
     lines += ["", f"To compare with: a whole design on a UP5K was measured at {checks} (source 5).", "", "Sources:", ""]
     return lines + [f"{i}. [{s['what']}]({s['address']})" for i, s in enumerate(found["sources"], 1)]

@@ -48,6 +48,8 @@ WHOLE_DESIGN = ((12, 10.58), (20, 16.99))
 PIN_VOLTS, PIN_FARADS = 3.3, (10e-12, 30e-12)
 #: An ECP5's nets against an iCE40's at the same voltage, assumed: as long, and up to so many times as long.
 LONGER = 3.0
+#: Source 4: mA of the core rail of the 85F.
+STANDBY_MA = 212
 #: Leakage falls to about a third from the data sheet's temperature to a cool chip, assumed.
 COOL = 1 / 3
 
@@ -87,6 +89,8 @@ class Chip:
         Width of a block RAM's port.
     static_ma : Range
         Current of the core without a clock; with that of the PLL where it is known.
+    static_how : str
+        Where that is from.
     """
 
     name: str
@@ -94,12 +98,19 @@ class Chip:
     volts: float
     bits: int
     static_ma: Range
+    static_how: str
 
 
 CHIPS = {
-    "iCE40UP5K": Chip("iCE40UP5K", 5280, VOLTS, 16, Range((BLANK + PLL[0]) / 1e3, (IN_RESET + PLL[1]) / 1e3)),
-    "LFE5U-85F": Chip("LFE5U-85F", 83640, 1.1, 18, Range(212 * COOL, 212)),
-}
+    "iCE40UP5K": Chip(
+        "iCE40UP5K", 5280, VOLTS, 16, Range((BLANK + PLL[0]) / 1e3, (IN_RESET + PLL[1]) / 1e3),
+        "source 1: low an empty design, high a chip held in reset; both with the PLL's rail",
+    ),
+    "LFE5U-85F": Chip(
+        "LFE5U-85F", 83640, 1.1, 18, Range(STANDBY_MA * COOL, STANDBY_MA),
+        "source 4: high the data sheet's standby current, low a third of it for a cool chip (assumed); without the PLL",
+    ),
+}  # fmt: skip
 
 
 def find_chip(device: str) -> Chip:
@@ -143,7 +154,8 @@ def energies(chip: Chip, reference: dict[str, dict[str, float]]) -> dict[str, tu
     drop = (chip.volts / VOLTS) ** 2
     size = chip.luts / CHIPS["iCE40UP5K"].luts
     scaled = f"the UP5K's times (1.1/{VOLTS})^2"
-    for name in ("flip_flop_clock", "toggle", "multiply"):
+    found["multiply"] = (found["multiply"][0].times(drop), scaled)  # its wires are among the nets
+    for name in ("flip_flop_clock", "toggle"):
         found[name] = (found[name][0].times(drop, drop * LONGER), f"{scaled}, high times {LONGER:g} (assumed)")
     found["clock_tree"] = (found["clock_tree"][0].times(drop * math.sqrt(size), drop * size),
                            f"{scaled} times the chip's size: low by length, high by area")  # fmt: skip

@@ -85,8 +85,8 @@ def test_sum() -> None:
 
 @pytest.mark.parametrize("name", CHIPS)
 def test_estimate_and_its_page(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = {"board": "a", "preset": "tiny", "clock_mhz": 50.0, "flip_flops": 100, "nets": 1000, "synapses": 30,
-           "mismatch": "", "problem": "", "words_compared": 5}  # fmt: skip
+    run = {"board": "a", "device": name, "family": "ice40", "preset": "tiny", "clock_mhz": 50.0, "flip_flops": 100,
+           "nets": 1000, "synapses": 30, "mismatch": "", "problem": "", "words_compared": 5}  # fmt: skip
     chip = CHIPS[name]
     found = estimate(chip, run, CONFIG, PLAN, working(), [counts(20, lut=20)], REFERENCE)
     assert {kind: step["steps"] for kind, step in found["kinds"].items()} == {
