@@ -206,7 +206,7 @@ def compare(
     """
     result, plan = Comparison(), plan or Plan()
     parameters, weights, steps = stimulus(config, seed, plan)
-    golden = Device(GoldenDevice(config), config, "golden")
+    golden = Device(GoldenDevice(config), config, "golden", PATIENCE)
     try:
         with Device(_Once(device), config, "netlist", PATIENCE) as netlist:
             both = (golden, netlist)
