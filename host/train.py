@@ -271,7 +271,7 @@ class _Run:
         number, right, before, began = network.epochs_done, network.correct, network.seconds, time.perf_counter()
         source = np.random.PCG64()
         source.state = cast(Any, network.shuffler)
-        order = _shuffled(len(train.inputs), source)
+        order = shuffled(len(train.inputs), source)
         self.device.set_rates(*rates(network, number))
         if network.recipe.search and network.samples_done == 0 and number % network.recipe.search == 0:
             self.search()
@@ -412,7 +412,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def _shuffled(count: int, source: np.random.PCG64) -> list[int]:
+def shuffled(count: int, source: np.random.PCG64) -> list[int]:
     """Random order from the generator's raw output alone: the same with every NumPy."""
     order: list[int] = np.argsort(source.random_raw(count), kind="stable").tolist()
     return order

@@ -1,0 +1,135 @@
+"""Data sets that nobody tuned for: what ``solsa learn FILE`` reaches without options, beside a linear classifier.
+
+Run as ``python -m solsa.host.bench_unseen --json docs/results/unseen.json``. The data are the ``.ts`` files of the
+installed aeon. Network, recipe and encoder are those of ``solsa learn``, on the golden model as compiled loops; the
+linear classifier is scikit-learn's logistic regression on every channel's mean over time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data import DataError, Dataset, load_dataset
+from .errors import USER_ERRORS, WRONG_USE, stop
+from .fast_golden import trained
+from .files import check_file, write_json
+from .geometry import sizes
+from .recipe import RECIPES
+from .saturation import WARN
+from .start import plan_for
+from .train import start_network, versions
+
+#: One sample in so many is watched for words that do not fit.
+WATCH = 64
+#: Data sets that recipes were tuned on; their variants of equal length are no news either.
+SEEN = ("JapaneseVowels", "BasicMotions")
+
+
+def files() -> list[Path]:
+    """Training files of aeon's data sets but those that recipes were tuned on.
+
+    Raises
+    ------
+    DataError
+        If aeon is not installed.
+    """
+    try:
+        import aeon.datasets
+    except ModuleNotFoundError:
+        raise DataError("aeon is not installed; install it with: pip install 'solsa[data]'") from None
+    folder = Path(str(aeon.datasets.__file__)).parent / "data"
+    return [path for path in sorted(folder.glob("*/*_TRAIN.ts")) if path.parent.name not in SEEN]
+
+
+def linear(dataset: Dataset) -> float:
+    """Test accuracy of logistic regression on the mean of every channel over time, scaled by the training samples."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    train, test = (np.array([x.mean(axis=0) for x in part]) for part in (dataset.train, dataset.test))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return float(model.fit(train, dataset.train_labels).score(test, dataset.test_labels))
+
+
+def measured(dataset: Dataset, seeds: int, watch: int = WATCH) -> dict[str, Any]:
+    """One data set.
+
+    ``diverged`` names the seeds whose training accuracy of the last epoch is below that of the most frequent class: a
+    network that has lost what it had.
+    """
+    config, recipe, encoder = plan_for(dataset)
+    began, accuracies, online = time.perf_counter(), [], []
+    stores: dict[str, list[int]] = {}
+    for seed in range(seeds):
+        network = start_network(config, sizes(config), recipe, dataset, seed, encoder)
+        counts = trained(network, dataset, watch=watch, test_every=recipe.epochs)
+        accuracies.append(network.history[-1]["test_accuracy"])
+        online.append(network.history[-1]["online_accuracy"])
+        for name, c in (counts or {"stores": {}})["stores"].items():
+            held = stores.setdefault(name, [0, 0])
+            held[0], held[1] = held[0] + c["saturated"], held[1] + c["stored"]
+    shares = {name: saturated / stored for name, (saturated, stored) in stores.items() if saturated}
+    frequent = float(np.bincount(dataset.train_labels).max() / len(dataset.train))
+    lengths = [len(x) for x in dataset.train]
+    return {
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "steps": [min(lengths), int(statistics.median(lengths)), max(lengths)],
+        "layers": list(config.layers),
+        "recipe": recipe.to_dict(),
+        "tuned": dataset.name in RECIPES,
+        "accuracies": accuracies,
+        "mean": statistics.mean(accuracies),
+        "deviation": statistics.pstdev(accuracies),
+        "online": online,
+        "frequent": frequent,
+        "diverged": [seed for seed, right in enumerate(online) if right < frequent],
+        "linear": linear(dataset),
+        "saturated": {name: share for name, share in sorted(shares.items())},
+        "warned": sorted(name for name, share in shares.items() if share >= WARN),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_unseen", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("files", nargs="*", help="instead of aeon's", metavar="FILE")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    found: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
+    try:
+        check_file(options.json, "--json")
+        for path in options.files or files():
+            try:
+                dataset = load_dataset(str(path))
+            except DataError as error:
+                if options.files:
+                    raise
+                skipped[Path(path).name] = str(error).removeprefix(f"{path}, ")
+                continue
+            row = found[dataset.name] = measured(dataset, options.seeds)
+            print(f"{dataset.name}: {row['mean']:.3f}, linear {row['linear']:.3f}, {row['seconds']:.0f} s", flush=True)
+            if options.json:
+                write_json(options.json, {
+                    "results": found, "skipped": skipped, "seeds": options.seeds, "versions": versions(),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                })  # fmt: skip
+    except USER_ERRORS as error:
+        stop(str(error), WRONG_USE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
