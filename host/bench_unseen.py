@@ -94,7 +94,7 @@ def measured(dataset: Dataset, seeds: int, watch: int = WATCH) -> dict[str, Any]
         "frequent": frequent,
         "diverged": [seed for seed, right in enumerate(online) if right < frequent],
         "linear": linear(dataset),
-        "saturated": {name: share for name, share in sorted(shares.items())},
+        "saturated": dict(sorted(shares.items())),
         "warned": sorted(name for name, share in shares.items() if share >= WARN),
         "seconds": round(time.perf_counter() - began, 1),
     }
