@@ -190,6 +190,10 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
 #: Written by ``solsa bench learning --recipes``; its entries go before those above.
 RECIPES_FILE = Path(__file__).with_name("recipes.json")
 if RECIPES_FILE.exists():
@@ -201,7 +205,7 @@ def recipe_for(dataset: str, config: NetworkConfig, steps: int = 0) -> Recipe:
     return RECIPES.get(dataset) or default_recipe(config, steps)
 
 
-def default_recipe(config: NetworkConfig, steps: int = 0) -> Recipe:
+def default_recipe(config: NetworkConfig, steps: int = 0, samples: int = 0, *, even: bool = False) -> Recipe:
     """Recipe for data that nobody has tuned one for.
 
     Start weights and rates follow the number N of signals that a neuron sums: standard deviation as 1/sqrt(N), rate as
@@ -209,10 +213,22 @@ def default_recipe(config: NetworkConfig, steps: int = 0) -> Recipe:
 
     With ``steps``, those of the median sample, time constants reach from one step to an eighth of a sample, that of the
     readout is half of it, and start weights and rates follow the gain of these filters as well.
+
+    With ``samples``, the number of training samples, small sets are gone through more often. ``even``: all samples have
+    one length; then the second half of a sample learns and decides, with few and small updates, so that a sample does
+    not drive the readout to its own label from the first step on.
     """
     *hidden, last = [config.pre(layer) for layer in range(config.depth)]
     if steps:
-        return _for_steps(hidden, last, steps)
+        found = _for_steps(hidden, last, steps)
+        epochs = found.epochs if not samples else max(found.epochs, min(40, 2000 // samples))
+        if not even:
+            return found.with_(epochs=epochs)
+        updates = min(8, max(1, steps // 2))
+        factor = 0.25 * (steps / updates) ** 0.5
+        return found.with_(
+            epochs=epochs, window=0.5, updates=updates, rates=tuple(rate * factor for rate in found.rates)
+        )
     return Recipe(
         a=((0.0, 0.3, 0.6, 0.8), (0.1, 0.1, 0.1, 0.1)),
         lam=((0.5, 0.5, 0.7, 0.8), (0.4, 0.4, 0.4, 0.4)),
@@ -271,7 +287,3 @@ def per_group(values: Sequence[float], groups: int) -> tuple[float, ...]:
     if groups >= count:
         return tuple(values[g % count] for g in range(groups))
     return tuple(values[(2 * g + 1) * count // (2 * groups)] for g in range(groups))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

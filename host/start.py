@@ -110,8 +110,12 @@ def plan_for(
     if chosen is not None:
         encoded = chosen.fit(dataset.train).apply(dataset)
         shaped = replace(encoded, name=f"{dataset.name} through {chosen}")
-    config, _ = network_for(shaped, name, bias=bool(known and known.bias))
-    recipe = known or default_recipe(config, int(np.median([len(sample) for sample in shaped.train])))
+    # Neurons with one input and no bias differ in scale alone, and fire at one sign of it only.
+    bias = known.bias if known else encoder is None and dataset.n_channels == 1
+    config, _ = network_for(shaped, name, bias=bias)
+    lengths = [len(sample) for sample in shaped.train]
+    even = min(lengths) == max(lengths)
+    recipe = known or default_recipe(config, int(np.median(lengths)), len(lengths), even=even).with_(bias=bias)
     return config, recipe, chosen
 
 
