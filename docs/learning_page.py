@@ -7,6 +7,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from study_page import study_parts
+
 from solsa.contract import PRESETS, Formats
 from solsa.contract.formats import Format
 from solsa.host.memory import CLAIM, first_steps
@@ -16,6 +18,7 @@ GOALS = {"JapaneseVowels": 0.96, "BasicMotions": 1.0, "spoken_digits": 0.93, "di
 PICTURES = (
     ("learning_rules.png", "Test accuracy of every rule on every data set"),
     ("learning_parts.png", "Change of the accuracy when one part of SOLSA is switched"),
+    ("widths.png", "Accuracy over the widths of traces, weights and errors, beside float"),
     ("memory.png", "Bits saved against BPTT over the steps of a sample"),
 )
 _INTRODUCTION = "Written by `docs/generate.py` from `docs/results/learning.json`, the result of `solsa bench learning`."
@@ -44,6 +47,7 @@ def learning_page(results: Path, pictures: Path) -> str:
     lines = ["# Learning: SOLSA beside other rules", "", _INTRODUCTION, ""]
     for part in (_incomplete, _protocol, _tables, _verdict, _fixed, _parts):
         lines += part(content)
+    lines += study_parts(results)
     lines += _memory()
     shown = [f"![{text}](pictures/{name})\n" for name, text in PICTURES if (pictures / name).exists()]
     if shown:

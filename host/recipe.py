@@ -187,6 +187,19 @@ RECIPES: dict[str, Recipe] = {
         scale="common",
         bias=True,
     ),
+    # Cue accumulation in steps of 10 ms, as host/bench_cues.py writes it: the default of its 225 steps, learning at
+    # few of the last 15, for longer.
+    "cues": Recipe(
+        a=((0.0, 0.671, 0.892, 0.964), (0.0,) * 4),
+        lam=((0.333, 0.749, 0.906, 0.964), (0.991,) * 4),
+        weight_sd=(0.163, 0.01),
+        rates=(0.00255, 0.000116),
+        final=0.05,
+        updates=4,
+        epochs=20,
+        window=1 / 15,
+        encoder="spikes",
+    ),
 }
 
 
@@ -234,6 +247,25 @@ def default_recipe(config: NetworkConfig, steps: int = 0, samples: int = 0, *, e
         lam=((0.5, 0.5, 0.7, 0.8), (0.4, 0.4, 0.4, 0.4)),
         weight_sd=(*(0.7 * n**-0.5 for n in hidden), 0.01),
         rates=(*(2.0**-6 * min(1.0, 12 / n) for n in hidden), 2.0**-4 * min(1.0, 64 / last)),
+    )
+
+
+def slower(recipe: Recipe, times: int) -> Recipe:
+    """Recipe for the same spike trains in steps that are so many times shorter, with one hidden layer.
+
+    Time constants are as many times more steps; one of a single step becomes one of ``times`` steps. A spike then moves
+    a membrane further by about that factor, as it is added up over more steps, and so do its traces: start weights fall
+    by the factor, rates by its square.
+    """
+
+    def longer(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(1.0 - (1.0 - x) / times for x in row) for row in rows)
+
+    return recipe.with_(
+        a=longer(recipe.a),
+        lam=longer(recipe.lam),
+        weight_sd=tuple(sd / times for sd in recipe.weight_sd),
+        rates=tuple(rate / times**2 for rate in recipe.rates),
     )
 
 

@@ -1,0 +1,150 @@
+"""Parts of docs/learning.md from the studies in fixed point: goals, unseen data, widths, options, cue accumulation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def study_parts(results: Path) -> list[str]:
+    """Every part whose result lies in the folder."""
+    lines: list[str] = []
+    for name, part in PARTS.items():
+        if (results / name).exists():
+            lines += part(json.loads((results / name).read_text()))
+    options = sorted(results.glob("options*.json"))
+    return lines + (_options([json.loads(path.read_text()) for path in options]) if options else [])
+
+
+def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
+    """A table with an empty line behind it."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows), ""]
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{100 * row['mean']:.1f} ± {100 * row['deviation']:.1f}"
+
+
+def _sizes(layers: list[int]) -> str:
+    return "-".join(map(str, layers))
+
+
+def _measured(content: dict[str, Any], command: str) -> str:
+    return f"Measured {content['date'][:10]} by `{command}`, {content['seeds']} seeds."
+
+
+def _goals(content: dict[str, Any]) -> list[str]:
+    lines = ["## Goals", ""]
+    lines += [
+        "Test accuracy after the last epoch of what `solsa learn DATASET` does without options, fixed point. A second "
+        "hidden layer has the recipe of the first, not tuned again. "
+        + _measured(content, "python -m solsa.host.bench_goals"),
+        "",
+    ]
+    rows = []
+    for name, r in content["results"].items():
+        one, two = r["one"], r["two"]
+        state = "reached" if one["mean"] >= r["goal"] else f"**missed** by {100 * (r['goal'] - one['mean']):.1f}"
+        gain = f"{_percent(two)} ({100 * (two['mean'] - one['mean']):+.1f})"
+        rows.append((name, _sizes(one["layers"]), one["epochs"], _percent(one), f"{100 * r['goal']:g}", state, gain))
+    return [*lines, *table(("data set", "network", "epochs", "accuracy, %", "goal", "", "two hidden layers"), rows)]
+
+
+def _unseen(content: dict[str, Any]) -> list[str]:
+    lines = ["## Data that nobody tuned for", ""]
+    lines += [
+        "What `solsa learn FILE` reaches without options on the `.ts` files that aeon brings, beside logistic regression "
+        "on the mean of every channel over time. The default recipe was tuned on parts of the training samples of "
+        f"{', '.join(content['tuned_on'])}; so these are not unseen, though their test samples are. Diverged: training "
+        "accuracy of the last epoch below the share of the most frequent class. "
+        + _measured(content, "python -m solsa.host.bench_unseen"),
+        "",
+    ]
+    rows, below = [], []
+    for name, r in content["results"].items():
+        saturated = ", ".join(f"{n} {100 * v:.2g} %" for n, v in r["saturated"].items()) or "no word"
+        above = r["mean"] >= r["linear"]
+        below += [] if above else [name]
+        rows.append((name + (" (tuned on)" if name in content["tuned_on"] else ""), f"{r['train']} / {r['test']}",
+                     _sizes(r["layers"]), r["steps"][2], _percent(r), f"{100 * r['linear']:.1f}",
+                     "yes" if above else "**no**", len(r["diverged"]), saturated))  # fmt: skip
+    head = ("data set", "train / test", "network", "steps", "accuracy, %", "linear, %", "at least linear",
+            "diverged", "saturated")  # fmt: skip
+    lines += table(head, rows)
+    diverged = [name for name, r in content["results"].items() if r["diverged"]]
+    lines += [
+        f"- At least the linear classifier: {f'**not** on {", ".join(below)}' if below else 'on every data set'}.",
+        f"- Diverged: {', '.join(diverged) if diverged else 'none'}.",
+        *(f"- Left out: {name}: {why}." for name, why in content["skipped"].items()),
+        "",
+    ]
+    return lines
+
+
+def _widths(content: dict[str, Any]) -> list[str]:
+    lines = ["## How many bits", ""]
+    lines += [
+        "Validation accuracy in % (folds of the training samples, as for tuning) when one width is changed from the "
+        "default, which is bold; sWIDTH.FRAC as in [numbers](numbers.md). Errors of fewer than 12 fraction bits take "
+        "membrane and current with them. " + _measured(content, "python -m solsa.host.bench_widths"),
+        "",
+    ]
+    sets = content["results"]
+    rows: list[tuple[Any, ...]] = [("float", "", *(_percent(r["float"]) for r in sets.values()))]
+    default = {"trace": "s16.8", "weight": "s16.13", "delta": "s18.14"}
+    for quantity in next(iter(sets.values()))["fixed"]:
+        for text in next(iter(sets.values()))["fixed"][quantity]:
+            shown = f"**{text}**" if default[quantity] == text else text
+            rows.append((quantity, shown, *(_percent(r["fixed"][quantity][text]) for r in sets.values())))
+    lines += table(("quantity", "format", *sets), rows)
+    for name, r in sets.items():
+        fixed = r["fixed"]["trace"][default["trace"]]
+        gap = 100 * (fixed["mean"] - r["float"]["mean"])
+        lines.append(f"- {name}: defaults against float {gap:+.1f} points, within 0.5 or better: "
+                     f"{'yes' if gap >= -0.5 else '**no**'}.")  # fmt: skip
+    return [*lines, ""]
+
+
+def _cues(content: dict[str, Any]) -> list[str]:
+    lines = ["## Cue accumulation", ""]
+    lines += [
+        "40 inputs in 4 groups, 7 cues, delay, decision over the last 150 ms (`host/synthetic.py`), fixed point, test "
+        "accuracy after the last epoch. " + content["tuned"] + " Goal 95 %. Measured "
+        f"{content['date'][:10]} by `python -m solsa.host.bench_cues`.",
+        "",
+    ]
+    rows = []
+    for name, r in content["results"].items():
+        tau = f"{1 / (1 - max(r['recipe']['a'][0])):.0f} / {1 / (1 - max(r['recipe']['lam'][1])):.0f}"
+        state = "reached" if r["mean"] >= 0.95 else "**missed**"
+        rows.append((name, r["steps"], *(r["formats"][n] for n in ("trace", "weight", "g")), tau, r["epochs"],
+                     len(r["accuracies"]), _percent(r), state))  # fmt: skip
+    head = ("step", "steps", "trace", "weight", "eta*delta", "slowest filter / readout, steps", "epochs", "seeds",
+            "accuracy, %", "goal")  # fmt: skip
+    return [*lines, *table(head, rows)]
+
+
+def _options(contents: list[dict[str, Any]]) -> list[str]:
+    lines = ["## Early stop and searched schedule in fixed point", ""]
+    lines += [
+        "On the golden device, judged on every fourth training sample of a class, none of them learned "
+        "(`python -m solsa.host.bench_options`). Early stop MARGIN:POINTS as in `solsa learn --early-stop`.",
+        "",
+    ]
+    for content in contents:
+        rows = []
+        for name, v in content["variants"].items():
+            accuracies = [run["validation_accuracy"] for run in v["runs"]]
+            updates = [run["updates"] for run in v["runs"]]
+            spread = f"{100 * min(accuracies):.1f} to {100 * max(accuracies):.1f}"
+            rows.append((name, f"{100 * sum(accuracies) / len(accuracies):.1f}", spread,
+                         f"{sum(updates) / len(updates):,.0f}"))  # fmt: skip
+        count = len(next(iter(content["variants"].values()))["runs"])
+        lines += [f"### {content['dataset']}, {content['epochs']} epochs, {count} seeds", ""]
+        lines += table(("variant", "accuracy, %", "of the seeds, %", "updates"), rows)
+    return lines
+
+
+PARTS = {"goals.json": _goals, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues}

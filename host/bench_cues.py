@@ -1,0 +1,130 @@
+"""Cue accumulation in fixed point: a decision after a delay, with steps of 10 ms and of 1 ms.
+
+Run as ``python -m solsa.host.bench_cues --json docs/results/cues.json``. ``--write FILE`` leaves the task with steps of
+10 ms as a data set; ``solsa learn`` knows its recipe if the file is called ``cues.npz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from solsa.contract import Formats
+from solsa.contract.formats import Format
+
+from .bench_learning import fold
+from .bench_runs import run
+from .bench_search import Choice
+from .bench_tasks import TASKS, Task
+from .errors import USER_ERRORS, WRONG_USE, stop
+from .files import check_file, write_json
+from .recipe import RECIPES, Recipe, slower
+from .synthetic import cue_accumulation
+from .train import versions
+
+#: Name by which ``solsa learn`` knows the task with steps of 10 ms: that of the file.
+KNOWN = "cues"
+TEN, ONE = "cue_accumulation", "cue_accumulation_1ms"
+TUNED = (
+    "Recipe chosen on a quarter of the training samples for steps of 10 ms; for 1 ms its time constants are ten times "
+    "as many steps."
+)
+#: Formats for 2250 steps. Traces sum ten times as many steps, so they need range, and decay by truncation toward zero,
+#: so they need fraction bits as well. Weights are a tenth; rates a hundredth, so g = eta*delta needs bits below 2^-20.
+LONG = Formats(trace=Format(24, 10), weight=Format(18, 16), rate_step=Format(18, 26))
+
+
+def cases() -> dict[str, tuple[Formats, Recipe, int]]:
+    """Formats, recipe and epochs by task."""
+    recipe = RECIPES[KNOWN]
+    return {
+        TEN: (Formats(), recipe, recipe.epochs),
+        ONE: (LONG, slower(recipe, 10), recipe.epochs),
+    }
+
+
+CASES = cases()
+
+
+def measured(task: Task, formats: Formats, recipe: Recipe, epochs: int, seeds: int, validate: bool) -> dict[str, Any]:
+    """Accuracies on the test samples, or with ``validate`` on a quarter of the training samples."""
+    task = replace(task, epochs=epochs, tuning_samples=0, config=task.config.with_(formats=formats))
+    recipe = recipe.with_(epochs=epochs)
+    train, test = fold(task, 0) if validate else (task.train, task.test)
+    began = time.perf_counter()
+    records = [
+        run(task, "solsa", Choice(recipe=recipe), seed, train, test, every_epoch=False, fixed=True)
+        for seed in range(seeds)
+    ]
+    accuracies = [record["accuracy"] for record in records]
+    return {
+        "steps": task.steps,
+        "judged_on": "validation" if validate else "test",
+        "formats": {"trace": str(formats.trace), "weight": str(formats.weight), "g": str(formats.rate_step)},
+        "recipe": recipe.to_dict(),
+        "epochs": epochs,
+        "accuracies": accuracies,
+        "online": [record["online_accuracy"] for record in records],
+        "mean": statistics.mean(accuracies),
+        "deviation": statistics.pstdev(accuracies),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def write(path: Path, samples: int, milliseconds: int = 10) -> None:
+    """Keep the task as a data set: so many training samples and half as many test samples."""
+    train, test = (
+        cue_accumulation(samples, 1, milliseconds=milliseconds),
+        cue_accumulation(max(2, samples // 2), 2, milliseconds=milliseconds),
+    )
+    np.savez_compressed(
+        path, X=np.stack(train.inputs), y=train.labels, X_test=np.stack(test.inputs), y_test=test.labels
+    )
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_cues", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("tasks", nargs="*", default=tuple(CASES), metavar="TASK", help=", ".join(CASES))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="instead of those of the recipe")
+    parser.add_argument("--validate", action="store_true", help="judge on a quarter of the training samples")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="only write the task as a data set (.npz)")
+    parser.add_argument("--samples", type=int, default=300, help="training samples of --write")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    if unknown := [name for name in options.tasks if name not in CASES]:
+        stop(f"data set {unknown[0]!r}, allowed: {', '.join(CASES)}", WRONG_USE)
+    found: dict[str, Any] = {}
+    try:
+        check_file(options.write, "--write")
+        check_file(options.json, "--json")
+        if options.write:
+            write(options.write, options.samples)
+            return 0
+        for name in options.tasks:
+            formats, recipe, epochs = CASES[name]
+            row = found[name] = measured(
+                TASKS[name](), formats, recipe, options.epochs or epochs, options.seeds, options.validate
+            )
+            print(f"{name}: {row['mean']:.4f} on {row['judged_on']} samples, {row['seconds']:.0f} s", flush=True)
+            if options.json:
+                write_json(options.json, {
+                    "results": found, "tuned": TUNED, "versions": versions(),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                })  # fmt: skip
+    except USER_ERRORS as error:
+        stop(str(error), WRONG_USE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Goals of the project: test accuracy of ``solsa learn``'s own recipes, fixed point, last epoch, mean of five seeds.
+
+Run as ``python -m solsa.host.bench_goals --json docs/results/goals.json``. Samples run as compiled loops with the words
+of the golden device (host/fast_golden.py). Beside the network that ``learn`` takes, one with a second hidden layer of the
+same size; its recipe is that of the first, not tuned again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .bench_tasks import SPOKEN_FILE, SPOKEN_VARIABLE
+from .data import Dataset, load_dataset
+from .errors import USER_ERRORS, WRONG_USE, stop
+from .fast_golden import trained
+from .files import check_file, write_json
+from .geometry import sizes
+from .recipe import Recipe
+from .start import plan_for
+from .train import start_network, versions
+
+#: Test accuracy to be reached by data set.
+GOALS = {"JapaneseVowels": 0.96, "BasicMotions": 1.0, "digits": 0.93, "spoken_digits": 0.93}
+#: Standard deviation of the start weights between two hidden layers of 64: spikes are rare.
+BETWEEN = 0.25
+
+
+def where(name: str) -> str:
+    """What :func:`load_dataset` takes for a data set of the goals."""
+    return os.environ.get(SPOKEN_VARIABLE, str(SPOKEN_FILE)) if name == "spoken_digits" else name
+
+
+def deeper(recipe: Recipe) -> Recipe:
+    """Recipe for one more hidden layer."""
+    first, last = recipe.weight_sd[0], recipe.weight_sd[-1]
+    return recipe.with_(weight_sd=(first, BETWEEN, last), rates=(recipe.rates[0], recipe.rates[0], recipe.rates[-1]))
+
+
+def measured(dataset: Dataset, seeds: int, *, layers: int = 1, epochs: int | None = None) -> dict[str, Any]:
+    """Test accuracies of a data set with so many hidden layers of the size that ``solsa learn`` takes."""
+    config, recipe, encoder = plan_for(dataset)
+    if layers > 1:
+        first, *_, last = config.layers
+        config = config.with_(layers=(first, *(config.layers[1],) * layers, last))
+        recipe = deeper(recipe)
+    recipe = recipe.with_(epochs=epochs or recipe.epochs)
+    accuracies, prints, began = [], [], time.perf_counter()
+    for seed in range(seeds):
+        network = start_network(config, sizes(config), recipe, dataset, seed, encoder)
+        trained(network, dataset, test_every=recipe.epochs)
+        accuracies.append(network.history[-1]["test_accuracy"])
+        prints.append(network.sha256)
+    return {
+        "layers": list(config.layers),
+        "epochs": recipe.epochs,
+        "accuracies": accuracies,
+        "mean": statistics.mean(accuracies),
+        "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "weight_sha256": prints,
+        "recipe": recipe.to_dict(),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_goals", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("datasets", nargs="*", default=tuple(GOALS), metavar="DATASET", help=", ".join(GOALS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="instead of those of the recipe")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    if unknown := [name for name in options.datasets if name not in GOALS]:
+        stop(f"data set {unknown[0]!r}, allowed: {', '.join(GOALS)}", WRONG_USE)
+    found: dict[str, Any] = {}
+    try:
+        check_file(options.json, "--json")
+        for name in options.datasets:
+            dataset = load_dataset(where(name))
+            entry = found[name] = {"goal": GOALS[name], "one": measured(dataset, options.seeds, epochs=options.epochs)}
+            entry["two"] = measured(dataset, options.seeds, layers=2, epochs=options.epochs)
+            print(f"{name}: {entry['one']['mean']:.4f}, goal {GOALS[name]:g}; "
+                  f"two hidden layers {entry['two']['mean']:.4f}", flush=True)  # fmt: skip
+            if options.json:
+                write_json(options.json, {
+                    "results": found, "seeds": options.seeds, "versions": versions(),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                })  # fmt: skip
+    except USER_ERRORS as error:
+        stop(str(error), WRONG_USE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

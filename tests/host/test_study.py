@@ -1,0 +1,97 @@
+"""Studies in fixed point: compiled samples end with the words of the golden device, and each command writes its file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from solsa.host import bench_cues, bench_goals, bench_tasks, bench_unseen, bench_widths
+from solsa.host.data import Dataset, load_dataset
+from solsa.host.device import Device
+from solsa.host.fast_golden import trained
+from solsa.host.recipe import RECIPES, default_recipe
+from solsa.host.start import plan_for
+from solsa.host.train import learn, start_network
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+from study_page import study_parts
+
+
+def ramps(folder: Path, *, channels: int = 2, steps: int = 6, name: str = "ramps") -> Dataset:
+    """Two classes, told apart by which channel (or in which direction one channel) rises."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(12) % 2
+    x = rng.normal(0, 0.2, (12, steps, channels))
+    for n, label in enumerate(labels):
+        x[n, :, label % channels] += np.linspace(0, 2, steps) * (1 if channels > 1 or label else -1)
+    np.savez(folder / f"{name}.npz", X=x, y=labels, X_test=x[:4] + 0.01, y_test=labels[:4])
+    return load_dataset(str(folder / f"{name}.npz"))
+
+
+@pytest.mark.parametrize("window", [0.0, 0.5])
+def test_compiled_samples_leave_the_network_of_the_golden_device(tmp_path: Path, window: float) -> None:
+    dataset = ramps(tmp_path)
+    config, recipe, encoder = plan_for(dataset)
+    recipe = recipe.with_(epochs=2, window=window, adapt_rates=(1e-3, 0.0))
+    device_side, fast = (start_network(config, "x", recipe, dataset, 5, encoder) for _ in range(2))
+    with Device.open("golden", config) as device:
+        learn(device, device_side, dataset, 2, look_back=False)
+    counts = trained(fast, dataset, watch=4)
+    assert fast.sha256 == device_side.sha256
+    assert (fast.rng, fast.shuffler, fast.epochs_done) == (device_side.rng, device_side.shuffler, 2)
+    for key in ("online_accuracy", "test_accuracy"):
+        assert [e[key] for e in fast.history] == [e[key] for e in device_side.history]
+    assert counts is not None
+    assert counts["watched_samples"] == 6
+    with pytest.raises(ValueError, match="needs the golden device"):
+        trained(replace(fast, recipe=recipe.with_(search=1)), dataset)
+
+
+def test_one_channel_gets_a_bias_and_samples_of_one_length_a_window(tmp_path: Path) -> None:
+    config, recipe, _ = plan_for(ramps(tmp_path, channels=1, steps=20))
+    assert config.inputs == 2
+    assert (recipe.bias, recipe.window, recipe.updates, recipe.epochs) == (True, 0.5, 8, 40)
+    config, recipe, _ = plan_for(ramps(tmp_path, steps=20))
+    assert (config.inputs, recipe.bias) == (2, False)
+    assert default_recipe(config, 20, 12).window == 0.0
+    assert plan_for(load_dataset("BasicMotions"))[1] == RECIPES["BasicMotions"]
+
+
+def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = ramps(tmp_path)
+    task = bench_tasks._task("ramps", dataset, epochs=1)
+    for module in (bench_widths, bench_cues):
+        monkeypatch.setitem(module.TASKS, "ramps", lambda: task)
+    monkeypatch.setitem(bench_goals.GOALS, "ramps", 0.5)
+    monkeypatch.setattr(bench_goals, "where", lambda name: str(tmp_path / f"{name}.npz"))
+    monkeypatch.setattr(bench_cues, "CASES", {"ramps": (task.config.formats, default_recipe(task.config, 6), 1)})
+    for module, words in (
+        (bench_unseen, [str(tmp_path / "ramps.npz"), "--seeds", "1"]),
+        (bench_widths, ["ramps", "--seeds", "1", "--quantities", "delta"]),
+        (bench_goals, ["ramps", "--seeds", "1", "--epochs", "1"]),
+        (bench_cues, ["ramps", "--seeds", "1"]),
+    ):
+        name = module.__name__.rpartition("_")[2]
+        monkeypatch.setattr(sys, "argv", [name, *words, "--json", str(tmp_path / f"{name}.json")])
+        assert module.main() == 0
+        assert "ramps" in json.loads((tmp_path / f"{name}.json").read_text())["results"]
+    text = "\n".join(study_parts(tmp_path))
+    for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation"):
+        assert f"## {title}" in text
+    assert "| ramps | 2-64-2 | 1 |" in text
+
+
+@pytest.mark.parametrize("module", [bench_widths, bench_goals, bench_cues])
+def test_an_unknown_data_set_is_refused(
+    module: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "nothing"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()  # type: ignore[attr-defined]
+    assert ended.value.code == 2
+    assert "data set 'nothing', allowed" in capsys.readouterr().err
