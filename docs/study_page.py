@@ -55,8 +55,8 @@ def _goals(content: dict[str, Any]) -> list[str]:
 def _unseen(content: dict[str, Any]) -> list[str]:
     lines = ["## Data that nobody tuned for", ""]
     lines += [
-        "What `solsa learn FILE` reaches without options on the `.ts` files that aeon brings, beside logistic regression "
-        "on the mean of every channel over time. The default recipe was tuned on parts of the training samples of "
+        "What `solsa learn FILE` reaches without options on the `.ts` files that aeon brings, beside logistic "
+        "regression on the mean of every channel over time. The default recipe was tuned on parts of the training samples of "
         f"{', '.join(content['tuned_on'])}; so these are not unseen, though their test samples are. Diverged: training "
         "accuracy of the last epoch below the share of the most frequent class. "
         + _measured(content, "python -m solsa.host.bench_unseen"),
@@ -74,8 +74,9 @@ def _unseen(content: dict[str, Any]) -> list[str]:
             "diverged", "saturated")  # fmt: skip
     lines += table(head, rows)
     diverged = [name for name, r in content["results"].items() if r["diverged"]]
+    missed = f"**not** on {', '.join(below)}" if below else "on every data set"
     lines += [
-        f"- At least the linear classifier: {f'**not** on {", ".join(below)}' if below else 'on every data set'}.",
+        f"- At least the linear classifier: {missed}.",
         f"- Diverged: {', '.join(diverged) if diverged else 'none'}.",
         *(f"- Left out: {name}: {why}." for name, why in content["skipped"].items()),
         "",

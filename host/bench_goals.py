@@ -1,8 +1,8 @@
 """Goals of the project: test accuracy of ``solsa learn``'s own recipes, fixed point, last epoch, mean of five seeds.
 
 Run as ``python -m solsa.host.bench_goals --json docs/results/goals.json``. Samples run as compiled loops with the words
-of the golden device (host/fast_golden.py). Beside the network that ``learn`` takes, one with a second hidden layer of the
-same size; its recipe is that of the first, not tuned again.
+of the golden device (host/fast_golden.py). Beside the network that ``learn`` takes, one with a second hidden layer of
+the same size; its recipe is that of the first, not tuned again.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ inputs, order and schedule.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from dataclasses import replace
@@ -25,6 +26,7 @@ from .bench_search import Choice, draw
 from .bench_tasks import TASKS, Task
 from .errors import USER_ERRORS, WRONG_USE, stop
 from .files import check_file, write_json
+from .plots_bench import draw_widths
 from .train import versions
 
 #: Traces: width and fraction bits. The first ones differ in range, the last ones in resolution.
@@ -76,6 +78,8 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, help="instead of those of the data set")
     parser.add_argument("--quantities", default="trace,weight,delta", metavar="A,B")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the result")
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="measure nothing, draw this earlier --json")
     options = parser.parse_args()
     if unknown := [name for name in options.datasets if name not in TASKS]:
         stop(f"data set {unknown[0]!r}, allowed: {', '.join(TASKS)}", WRONG_USE)
@@ -84,6 +88,10 @@ def main() -> int:
     found: dict[str, Any] = {}
     try:
         check_file(options.json, "--json")
+        check_file(options.picture, "--picture")
+        if options.draw and options.picture:
+            draw_widths(json.loads(options.draw.read_text()), options.picture)
+            return 0
         for name in options.datasets:
             task = TASKS[name]()
             if options.epochs:
@@ -103,6 +111,8 @@ def main() -> int:
                         "results": found, "seeds": options.seeds, "versions": versions(),
                         "date": datetime.now(UTC).isoformat(timespec="seconds"),
                     })  # fmt: skip
+        if options.picture:
+            draw_widths({"results": found}, options.picture)
     except USER_ERRORS as error:
         stop(str(error), WRONG_USE)
     return 0

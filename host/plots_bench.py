@@ -101,3 +101,25 @@ def draw_memory(path: Path) -> None:
     plot.grid(color=GREY, alpha=0.4, linewidth=0.6)
     plot.legend(frameon=False, fontsize=8, loc="lower right")
     save_figure(figure, path)
+
+
+def draw_widths(content: dict[str, Any], path: Path) -> None:
+    """Draw what ``python -m solsa.host.bench_widths`` wrote: accuracy over the formats, a band for float."""
+    sets = content["results"]
+    quantities = list(next(iter(sets.values()))["fixed"])
+    figure, plots = new_figure(len(quantities), (7.5, 2.4 * len(quantities)))
+    for plot, quantity in zip(plots, quantities, strict=True):
+        for k, (dataset, entry) in enumerate(sets.items()):
+            rows, real, colour = entry["fixed"][quantity], entry["float"], _COLOURS[k % len(_COLOURS)]
+            where = np.arange(len(rows)) + 0.06 * (k - (len(sets) - 1) / 2)
+            means, spreads = ([100 * r[key] for r in rows.values()] for key in ("mean", "deviation"))
+            plot.errorbar(where, means, yerr=spreads, fmt="o-", markersize=5, capsize=3, color=colour, linewidth=1.2,
+                          label=dataset)  # fmt: skip
+            plot.axhspan(100 * (real["mean"] - real["deviation"]), 100 * (real["mean"] + real["deviation"]), alpha=0.12,
+                         color=colour, linewidth=0)  # fmt: skip
+            plot.axhline(100 * real["mean"], color=colour, linewidth=0.8, linestyle="--")
+        plot.set_xticks(range(len(rows)), list(rows))
+        plot.set_title(f"{quantity}: validation accuracy, %; float dashed", loc="left", fontsize=9)
+        plot.grid(axis="y", color=GREY, alpha=0.4, linewidth=0.6)
+    plots[-1].legend(frameon=False, fontsize=8, ncols=len(sets), loc="upper left", bbox_to_anchor=(0.0, -0.12))
+    save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""Studies in fixed point: compiled samples end with the words of the golden device, and each command writes its file."""
+"""Studies in fixed point: compiled samples end with the words of the golden device; each command writes its file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bench_cues, "CASES", {"ramps": (task.config.formats, default_recipe(task.config, 6), 1)})
     for module, words in (
         (bench_unseen, [str(tmp_path / "ramps.npz"), "--seeds", "1"]),
-        (bench_widths, ["ramps", "--seeds", "1", "--quantities", "delta"]),
+        (bench_widths, ["ramps", "--seeds", "1", "--quantities", "delta", "--picture", str(tmp_path / "widths.png")]),
         (bench_goals, ["ramps", "--seeds", "1", "--epochs", "1"]),
         (bench_cues, ["ramps", "--seeds", "1"]),
     ):
@@ -80,6 +80,7 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(sys, "argv", [name, *words, "--json", str(tmp_path / f"{name}.json")])
         assert module.main() == 0
         assert "ramps" in json.loads((tmp_path / f"{name}.json").read_text())["results"]
+    assert (tmp_path / "widths.png").stat().st_size > 10_000
     text = "\n".join(study_parts(tmp_path))
     for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation"):
         assert f"## {title}" in text
