@@ -56,9 +56,9 @@ def _unseen(content: dict[str, Any]) -> list[str]:
     lines = ["## Data that nobody tuned for", ""]
     lines += [
         "What `solsa learn FILE` reaches without options on the `.ts` files that aeon brings, beside logistic "
-        "regression on the mean of every channel over time. The default recipe was tuned on parts of the training samples of "
-        f"{', '.join(content['tuned_on'])}; so these are not unseen, though their test samples are. Diverged: training "
-        "accuracy of the last epoch below the share of the most frequent class. "
+        "regression on the mean of every channel over time. The default recipe was tuned on parts of the training "
+        f"samples of {', '.join(content['tuned_on'])}; so these are not unseen, though their test samples are. "
+        "Diverged: training accuracy of the last epoch below the share of the most frequent class. "
         + _measured(content, "python -m solsa.host.bench_unseen"),
         "",
     ]
@@ -100,7 +100,17 @@ def _widths(content: dict[str, Any]) -> list[str]:
             shown = f"**{text}**" if default[quantity] == text else text
             rows.append((quantity, shown, *(_percent(r["fixed"][quantity][text]) for r in sets.values())))
     lines += table(("quantity", "format", *sets), rows)
+    worse = [
+        f"{quantity} {text} on {name}"
+        for name, r in sets.items()
+        for quantity, formats in r["fixed"].items()
+        for text, row in formats.items()
+        if 100 * (row["mean"] - r["float"]["mean"]) < -0.5
+    ]
+    lines.append(f"- More than 0.5 point below float: {', '.join(worse) if worse else 'no format that was tried'}.")
     for name, r in sets.items():
+        if "trace" not in r["fixed"]:
+            continue
         fixed = r["fixed"]["trace"][default["trace"]]
         gap = 100 * (fixed["mean"] - r["float"]["mean"])
         lines.append(f"- {name}: defaults against float {gap:+.1f} points, within 0.5 or better: "

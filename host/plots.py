@@ -215,15 +215,15 @@ def whole_numbers() -> Locator:
 
 
 def new_figure(
-    rows: int, size: tuple[float, float], heights: Sequence[float] | None = None
+    rows: int, size: tuple[float, float], heights: Sequence[float] | None = None, *, share: bool = True
 ) -> tuple[Figure, list[Axes]]:
-    """Figure without a window system and without global state."""
+    """Figure without a window system and without global state; ``share``: one x axis for all rows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0].tolist()
+    axes = figure.subplots(rows, 1, sharex=share, squeeze=False, height_ratios=heights)[:, 0].tolist()
     for plot in axes:
         plot.spines[["top", "right"]].set_visible(False)
         plot.tick_params(labelsize=9)

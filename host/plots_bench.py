@@ -107,7 +107,7 @@ def draw_widths(content: dict[str, Any], path: Path) -> None:
     """Draw what ``python -m solsa.host.bench_widths`` wrote: accuracy over the formats, a band for float."""
     sets = content["results"]
     quantities = list(next(iter(sets.values()))["fixed"])
-    figure, plots = new_figure(len(quantities), (7.5, 2.4 * len(quantities)))
+    figure, plots = new_figure(len(quantities), (7.5, 2.4 * len(quantities)), share=False)
     for plot, quantity in zip(plots, quantities, strict=True):
         for k, (dataset, entry) in enumerate(sets.items()):
             rows, real, colour = entry["fixed"][quantity], entry["float"], _COLOURS[k % len(_COLOURS)]
