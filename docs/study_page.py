@@ -74,7 +74,7 @@ def _unseen(content: dict[str, Any]) -> list[str]:
             "diverged", "saturated")  # fmt: skip
     lines += table(head, rows)
     diverged = [name for name, r in content["results"].items() if r["diverged"]]
-    missed = f"**not** on {', '.join(below)}" if below else "on every data set"
+    missed = f"**not** on {', '.join(below)}" if below else f"on all {len(rows)} of these"
     lines += [
         f"- At least the linear classifier: {missed}.",
         f"- Diverged: {', '.join(diverged) if diverged else 'none'}.",

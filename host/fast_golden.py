@@ -14,6 +14,7 @@ from solsa.golden.compiled import CompiledCore
 
 from .data import Dataset
 from .network import Network
+from .quantise import IntArray
 from .train import Samples, quantise, shuffled
 from .words import Ints
 
@@ -114,14 +115,15 @@ def accuracy(core: CompiledCore, network: Network, samples: Samples) -> float | 
     return float(np.mean(right)) if right else None
 
 
-def _sample(core: CompiledCore, network: Network, inputs: Ints, label: int, *, learn: bool) -> Ints:
+def _sample(core: CompiledCore, network: Network, inputs: IntArray, label: int, *, learn: bool) -> Ints:
     window = network.recipe.decided(len(inputs))
     first = max(0, len(inputs) - window) if window else 0
     adapt = learn and network.recipe.adapts
     early = np.zeros(network.config.outputs, dtype=np.int64)
+    wide = inputs.astype(np.int64)
     core.reset_sample()
     if first:
-        core.run(inputs[:first], label=label, learn=learn, adapt=adapt)
+        core.run(wide[:first], label=label, learn=learn, adapt=adapt)
         early = core.state.score.copy()
-    core.run(inputs[first:], label=label, learn=learn, adapt=adapt)
+    core.run(wide[first:], label=label, learn=learn, adapt=adapt)
     return core.state.score - early
