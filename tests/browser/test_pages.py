@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,8 +101,11 @@ def test_watch_shows_a_run_that_is_over(data: Path, tmp_path: Path, page: Page) 
         page.wait_for_selector("body[data-phase=done]", timeout=30_000)
         assert "finished" in page.inner_text("#where")
         assert pixels(page).std() > 0.03
-        process.send_signal(2)
-        assert process.wait(10) == 0
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 def test_the_report_opens_without_a_network(data: Path, tmp_path: Path, page: Page) -> None:
