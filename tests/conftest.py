@@ -18,7 +18,7 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, data
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if NO_SKIP else "dev"))
 
 
-# A program that a script starts in the background ignores Ctrl-C, and so would those that the tests start and interrupt.
+# What a script starts in the background ignores Ctrl-C, and so would the programs that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
