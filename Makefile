@@ -21,7 +21,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
-.PHONY: docs-generated bench-sweep sweep-page bench-fpga bench-core bench-power
+.PHONY: docs-generated bench-study bench-sweep sweep-page bench-fpga bench-core bench-power
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -90,6 +90,16 @@ bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), 
 	@mkdir -p docs/results docs/pictures
 	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json \
 	  --pictures docs/pictures --recipes host/recipes.json
+	$(BIN)/python docs/generate.py
+
+bench-study: $(STAMP) ## studies in fixed point: goals, unseen data, widths, cues (an hour of one idle core); docs/results
+	@mkdir -p docs/results docs/pictures
+	$(BIN)/python -m solsa.host.bench_goals --json docs/results/goals.json
+	$(BIN)/python -m solsa.host.bench_unseen --json docs/results/unseen.json
+	$(BIN)/python -m solsa.host.bench_widths --json docs/results/widths.json --picture docs/pictures/widths.png
+	$(BIN)/python -m solsa.host.bench_cues --json docs/results/cues.json
+	for data in JapaneseVowels digits; do \
+	  $(BIN)/python -m solsa.host.bench_options $$data --json docs/results/options-$$data.json || exit 1; done
 	$(BIN)/python docs/generate.py
 
 reliability: $(STAMP) ## what docs/reliability.md states: a million frames, a lying line, kills, flipped bits (about an hour)

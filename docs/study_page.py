@@ -14,7 +14,13 @@ def study_parts(results: Path) -> list[str]:
         if (results / name).exists():
             lines += part(json.loads((results / name).read_text()))
     options = sorted(results.glob("options*.json"))
-    return lines + (_options([json.loads(path.read_text()) for path in options]) if options else [])
+    if options:
+        lines += _options([json.loads(path.read_text()) for path in options])
+    missing = [name for name in PARTS if not (results / name).exists()] + ([] if options else ["options.json"])
+    if missing:
+        commands = ", ".join(f"`python -m solsa.host.bench_{name.removesuffix('.json')}`" for name in missing)
+        lines += ["## Studies not measured yet", "", f"{commands}, each with `--json docs/results/NAME.json`.", ""]
+    return lines
 
 
 def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
