@@ -34,8 +34,8 @@ from .train import versions
 KNOWN = "cues"
 TEN, ONE = "cue_accumulation", "cue_accumulation_1ms"
 TUNED = (
-    "The recipe for steps of 10 ms is the default of that length with fewer updates (early stop at four points did best "
-    "when the rules were tuned) and more epochs; for 1 ms it is `slower` of `host/recipe.py`."
+    "The recipe for steps of 10 ms is the default of that length with fewer updates (early stop at four points did "
+    "best when the rules were tuned) and more epochs; for 1 ms it is `slower` of `host/recipe.py`."
 )
 #: Formats for 2250 steps. Traces sum ten times as many steps, so they need range, and decay by truncation toward zero,
 #: so they need fraction bits as well. Weights are a tenth; rates a hundredth, so g = eta*delta needs bits below 2^-20.
