@@ -134,10 +134,10 @@ bench-fpga: $(STAMP) ## all bitstreams of docs/boards.md in the background (hour
 	@nohup nice -n 10 $(BIN)/python -m solsa.boards.batch $(FPGA) --results docs/results/boards > runs/bench-fpga.log 2>&1 & \
 	  echo "process $$!, log in runs/bench-fpga.log; make docs-generated when it has ended"
 
-bench-core: $(STAMP) ## clocks, link, simulation and pictures of docs/performance.md (half an hour); docs/results/core.json
+bench-core: $(STAMP) ## clocks, link, simulation and pictures of docs/performance.md (5 minutes); exit 1 if a bound is missed; docs/results/core.json
 	@mkdir -p docs/results docs/pictures
-	$(BIN)/solsa bench core --json docs/results/core.json --pictures docs/pictures
-	$(BIN)/python docs/generate.py
+	$(BIN)/solsa bench core --json docs/results/core.json --pictures docs/pictures; status=$$?; \
+	  $(BIN)/python docs/generate.py && exit $$status
 
 bench-power: $(STAMP) ## power of two boards, estimated from their netlists' activity (half an hour); docs/results/power.json
 	@mkdir -p docs/results

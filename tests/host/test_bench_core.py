@@ -85,7 +85,7 @@ def test_different_weights_are_named(found: dict[str, object]) -> None:
     [
         ({"mismatch": "weight at step 3"}, "3-5-3 on 2 lanes: weight at step 3"),
         ({"prediction_exact": False}, "are not those of contract/cycles.py"),
-        ({"within_bounds": False}, "are over the bounds"),
+        ({"within_bounds": False, "bounds": {"learning_step": 1}}, "3-5-3 on 2 lanes: over the bound: learning"),
     ],
 )
 def test_what_does_not_hold_is_named(found: dict[str, object], changes: dict[str, object], line: str) -> None:
