@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -246,9 +247,9 @@ def read_study(path: Path) -> tuple[dict[str, Any], list[Trial]]:
     if not path.is_file():
         raise ConfigError(f"study {path}: no such file")
     with _as_config_error(path):
-        storage = _storage(path)
-        if NAME not in optuna.get_all_study_names(storage):
+        if not _holds_sweep(path):
             raise ConfigError(f"study {path}: holds no sweep of solsa")
+        storage = _storage(path)
         study = optuna.load_study(storage=storage, study_name=NAME)
         about = study.user_attrs.get("about", {})
         if about.get("version") != STUDY_VERSION:
@@ -294,6 +295,16 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
+def _holds_sweep(path: Path) -> bool:
+    """Whether a sweep has made its study in this file. Optuna would add the tables that it misses, and a sweep that is
+    just beginning would fail on them."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "studies" not in tables:
+            return False
+        return bool(database.execute("SELECT 1 FROM studies WHERE study_name = ?", (NAME,)).fetchall())
+
+
 def _storage(path: Path) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
@@ -323,7 +334,7 @@ def _quiet() -> Iterator[None]:
 def _as_config_error(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
+    except (SQLAlchemyError, StorageInternalError, RuntimeError, sqlite3.Error) as error:
         raise ConfigError(f"study {path}: {_reason(error)}") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,16 @@ seed = [0, 1]
     # one prediction per board serves both seeds
     assert result["timing"]["jobs_run"] == 2 + 2
     assert read_study(tmp_path / "s.db")[0]["sampler"] == "grid"
+
+
+def test_reading_leaves_a_study_that_is_being_made_as_it_is(tmp_path: Path) -> None:
+    """A table more, and the sweep that makes the study would fail on it."""
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    before = (tmp_path / "s.db").read_bytes()
+    with pytest.raises(ConfigError, match=r"s\.db: holds no sweep of solsa"):
+        read_study(tmp_path / "s.db")
+    assert (tmp_path / "s.db").read_bytes() == before
 
 
 def test_a_manifest_stands_in_place_of_a_prediction(tmp_path: Path) -> None:
