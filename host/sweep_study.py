@@ -297,7 +297,8 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 def _holds_sweep(path: Path) -> bool:
     """Whether a sweep has made its study in this file. Optuna would add the tables that it misses, and a sweep that is
-    just beginning would fail on them."""
+    just beginning would fail on them.
+    """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)) as database:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if "studies" not in tables:

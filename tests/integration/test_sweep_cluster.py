@@ -71,10 +71,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.stop()
 
 
-def until(true: Callable[[], Any]) -> None:
+def until(true: Callable[[], Any], client: subprocess.Popen[Any] | None = None) -> None:
+    """Wait; a client that has ended with an error says it."""
     end = time.monotonic() + LIMIT
     while not true():
         assert time.monotonic() < end
+        assert client is None or not client.poll(), client.communicate()[1]
         time.sleep(0.05)
 
 
@@ -99,10 +101,10 @@ def test_a_killed_worker_and_a_killed_client_lose_nothing(tmp_path: Path, cluste
     there = command(space, far, "--scheduler", cluster.address)
     client = subprocess.Popen(there, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     until(lambda: {trial.training["pid"] for trial in finished(far).values() if trial.training}
-          == {first.pid, second.pid})  # fmt: skip
+          == {first.pid, second.pid}, client)  # fmt: skip
     first.kill()
     at_kill = finished(far)
-    until(lambda: len(finished(far)) >= len(at_kill) + 3)
+    until(lambda: len(finished(far)) >= len(at_kill) + 3, client)
     client.send_signal(signal.SIGKILL)
     client.wait()
     kept = finished(far)
@@ -130,7 +132,7 @@ def test_a_lost_scheduler_is_one_line_and_the_study_goes_on(tmp_path: Path, clus
     space, study = toy_space(tmp_path, SLOW), tmp_path / "s.db"
     there = command(space, study, "--scheduler", cluster.address)
     client = subprocess.Popen(there, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    until(lambda: finished(study))
+    until(lambda: finished(study), client)
     cluster.processes[0].kill()
     _, errors = client.communicate(timeout=LIMIT)
     assert client.returncode == 1
