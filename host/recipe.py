@@ -188,7 +188,7 @@ RECIPES: dict[str, Recipe] = {
         bias=True,
     ),
     # Cue accumulation in steps of 10 ms, as host/bench_cues.py writes it: the default of its 225 steps, learning at
-    # few of the last 15, for longer.
+    # few of the last 15.
     "cues": Recipe(
         a=((0.0, 0.671, 0.892, 0.964), (0.0,) * 4),
         lam=((0.333, 0.749, 0.906, 0.964), (0.991,) * 4),
@@ -196,7 +196,7 @@ RECIPES: dict[str, Recipe] = {
         rates=(0.00255, 0.000116),
         final=0.05,
         updates=4,
-        epochs=20,
+        epochs=12,
         window=1 / 15,
         encoder="spikes",
     ),
