@@ -24,7 +24,7 @@ from solsa.host.sweep_study import Trial, read_study
 
 BIN = Path(sys.executable).parent
 #: A tenth of a second or more per trial: time enough to kill something in the middle.
-SLOW = SPACE.replace("epochs = 3", "epochs = 20")
+SLOW = SPACE.replace("epochs = 3", "epochs = 12")
 TRIALS = 24
 #: Seconds after which something hangs; a loaded machine may take minutes to start a process.
 LIMIT = 240.0

@@ -134,7 +134,7 @@ def test_only_named_signals_are_counted(line: str, counted: bool) -> None:
     assert ("coverage_off" not in only_named_signals(text)) == counted
 
 
-@pytest.mark.slow
+@pytest.mark.bench  # what `make coverage` does, on a smaller core
 def test_a_small_core_end_to_end() -> None:
     """Builds, runs in lockstep, counts: most bits toggle even in a short run, and every module is known."""
     text, done = drive(Run("small", NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2, max_steps=4), 2), seed=1)
