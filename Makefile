@@ -9,7 +9,7 @@ EXTRAS := rtl,sim,boards,data,sweep,test,dev
 
 # Two workers by default: the compiled and synthesised tests need about 1 GB each.
 JOBS   ?= 2
-PYTEST ?= $(BIN)/pytest -n $(JOBS)
+PYTEST ?= $(BIN)/pytest -n $(JOBS) --dist worksteal
 # Further arguments, e.g. make test ARGS="-k quantiser -x"
 ARGS   ?=
 
