@@ -6,12 +6,10 @@ Run as ``python -m solsa.host.bench_cues --json docs/results/cues.json``. ``--wr
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +23,9 @@ from .bench_learning import fold
 from .bench_runs import run
 from .bench_search import Choice
 from .bench_tasks import TASKS, Task
-from .errors import USER_ERRORS, WRONG_USE, stop
-from .files import check_file, write_json
 from .recipe import RECIPES, Recipe, slower
+from .study import StudyParser, in_one_line, keep, known
 from .synthetic import cue_accumulation
-from .train import versions
 
 #: Name by which ``solsa learn`` knows the task with steps of 10 ms: that of the file.
 KNOWN = "cues"
@@ -94,11 +90,11 @@ def measured(task: Task, formats: Formats, recipe: Recipe, epochs: int, seeds: i
     }
 
 
-def write(path: Path, samples: int, milliseconds: int = 10) -> None:
-    """Keep the task as a data set: so many training samples and half as many test samples."""
+def write(path: Path, samples: int) -> None:
+    """Keep the task with steps of 10 ms as a data set: so many training samples and half as many test samples."""
     train, test = (
-        cue_accumulation(samples, 1, milliseconds=milliseconds),
-        cue_accumulation(max(2, samples // 2), 2, milliseconds=milliseconds),
+        cue_accumulation(samples, 1),
+        cue_accumulation(max(2, samples // 2), 2),
     )
     np.savez_compressed(
         path, X=np.stack(train.inputs), y=train.labels, X_test=np.stack(test.inputs), y_test=test.labels
@@ -107,42 +103,26 @@ def write(path: Path, samples: int, milliseconds: int = 10) -> None:
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_cues", description=__doc__.split("\n", 1)[0])
+    parser = StudyParser("solsa.host.bench_cues", __doc__, seeds=5)
     parser.add_argument("tasks", nargs="*", default=tuple(CASES), metavar="TASK", help=", ".join(CASES))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="instead of those of the recipe")
     parser.add_argument("--validate", action="store_true", help="judge on a quarter of the training samples")
     parser.add_argument("--write", type=Path, metavar="FILE", help="only write the task as a data set (.npz)")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="training samples")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    if unknown := [name for name in options.tasks if name not in CASES]:
-        stop(f"data set {unknown[0]!r}, allowed: {', '.join(CASES)}", WRONG_USE)
+    options = parser.parse()
+    known(options.tasks, CASES)
     found: dict[str, Any] = {}
-    try:
-        check_file(options.write, "--write")
-        check_file(options.json, "--json")
+    with in_one_line(write=options.write, json=options.json):
         if options.write:
             write(options.write, options.samples)
             return 0
         for name in options.tasks:
             formats, recipe, epochs = CASES[name]
+            task = task_of(name, options.samples)
             row = found[name] = measured(
-                task_of(name, options.samples),
-                formats,
-                recipe,
-                options.epochs or epochs,
-                options.seeds,
-                options.validate,
+                task, formats, recipe, options.epochs or epochs, options.seeds, options.validate
             )
             print(f"{name}: {row['mean']:.4f} on {row['judged_on']} samples, {row['seconds']:.0f} s", flush=True)
-            if options.json:
-                write_json(options.json, {
-                    "results": found, "tuned": TUNED, "versions": versions(),
-                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                })  # fmt: skip
-    except USER_ERRORS as error:
-        stop(str(error), WRONG_USE)
+            keep(options.json, results=found, tuned=TUNED)
     return 0
 
 

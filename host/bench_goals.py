@@ -7,24 +7,20 @@ the same size; its recipe is that of the first, not tuned again.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from .bench_tasks import SPOKEN_FILE, SPOKEN_VARIABLE
 from .data import Dataset, load_dataset
-from .errors import USER_ERRORS, WRONG_USE, stop
 from .fast_golden import trained
-from .files import check_file, write_json
 from .geometry import sizes
 from .recipe import Recipe
 from .start import plan_for
-from .train import start_network, versions
+from .study import StudyParser, in_one_line, keep, known
+from .train import start_network
 
 #: Test accuracy to be reached by data set.
 GOALS = {"JapaneseVowels": 0.96, "BasicMotions": 1.0, "digits": 0.93, "spoken_digits": 0.93}
@@ -71,30 +67,19 @@ def measured(dataset: Dataset, seeds: int, *, layers: int = 1, epochs: int | Non
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_goals", description=__doc__.split("\n", 1)[0])
+    parser = StudyParser("solsa.host.bench_goals", __doc__, seeds=5)
     parser.add_argument("datasets", nargs="*", default=tuple(GOALS), metavar="DATASET", help=", ".join(GOALS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="instead of those of the recipe")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    if unknown := [name for name in options.datasets if name not in GOALS]:
-        stop(f"data set {unknown[0]!r}, allowed: {', '.join(GOALS)}", WRONG_USE)
+    options = parser.parse()
+    known(options.datasets, GOALS)
     found: dict[str, Any] = {}
-    try:
-        check_file(options.json, "--json")
+    with in_one_line(json=options.json):
         for name in options.datasets:
             dataset = load_dataset(where(name))
             entry = found[name] = {"goal": GOALS[name], "one": measured(dataset, options.seeds, epochs=options.epochs)}
             entry["two"] = measured(dataset, options.seeds, layers=2, epochs=options.epochs)
             print(f"{name}: {entry['one']['mean']:.4f}, goal {GOALS[name]:g}; "
                   f"two hidden layers {entry['two']['mean']:.4f}", flush=True)  # fmt: skip
-            if options.json:
-                write_json(options.json, {
-                    "results": found, "seeds": options.seeds, "versions": versions(),
-                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                })  # fmt: skip
-    except USER_ERRORS as error:
-        stop(str(error), WRONG_USE)
+            keep(options.json, results=found, seeds=options.seeds)
     return 0
 
 

@@ -7,25 +7,21 @@ and the weight updates that the golden device counts.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .data import Dataset, load_dataset
 from .device import Device
-from .errors import USER_ERRORS, WRONG_USE, stop
-from .files import check_file, write_json
 from .geometry import sizes
 from .recipe import Recipe
 from .scheduling import changed, described, with_options
 from .start import plan_for
-from .train import learn, start_network, versions
+from .study import StudyParser, in_one_line, keep
+from .train import learn, start_network
 
 #: Early stops that are tried: margin in units of the membrane summed over steps, and scheduled steps.
 STOPS = ("2:1", "4:2")
@@ -80,16 +76,12 @@ def measured(dataset: Dataset, recipe: Recipe, epochs: int, seed: int) -> dict[s
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_options", description=__doc__.split("\n", 1)[0])
+    parser = StudyParser("solsa.host.bench_options", __doc__, seeds=2, epochs=6)
     parser.add_argument("dataset")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--stops", nargs="*", default=STOPS, metavar="MARGIN:POINTS")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
+    options = parser.parse()
     runs: dict[str, Any] = {}
-    try:
-        check_file(options.json, "--json")
+    with in_one_line(json=options.json):
         dataset = held_back(load_dataset(options.dataset))
         base = plan_for(dataset)[1].with_(epochs=options.epochs)
         for seed in range(options.seeds):
@@ -100,14 +92,8 @@ def main() -> int:
                 entry["runs"].append(run)
                 entry["described"] = described(recipe, len(run["schedule"]))
                 print(f"seed {seed}, {name}: {run['validation_accuracy']:.4f}, {run['updates']:,} updates", flush=True)
-                if options.json:
-                    write_json(options.json, {
-                        "dataset": dataset.name, "training": len(dataset.train), "validation": len(dataset.test),
-                        "epochs": options.epochs, "variants": runs, "versions": versions(),
-                        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                    })  # fmt: skip
-    except USER_ERRORS as error:
-        stop(str(error), WRONG_USE)
+                keep(options.json, dataset=dataset.name, training=len(dataset.train), validation=len(dataset.test),
+                     epochs=options.epochs, variants=runs)  # fmt: skip
     return 0
 
 

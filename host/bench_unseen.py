@@ -7,25 +7,22 @@ linear classifier is scikit-learn's logistic regression on every channel's mean 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .data import DataError, Dataset, load_dataset
-from .errors import USER_ERRORS, WRONG_USE, stop
 from .fast_golden import trained
-from .files import check_file, write_json
 from .geometry import sizes
 from .recipe import RECIPES
 from .saturation import WARN
 from .start import plan_for
-from .train import start_network, versions
+from .study import StudyParser, in_one_line, keep
+from .train import start_network
 
 #: One sample in so many is watched for words that do not fit.
 WATCH = 64
@@ -63,13 +60,14 @@ def linear(dataset: Dataset) -> float:
     return float(model.fit(train, dataset.train_labels).score(test, dataset.test_labels))
 
 
-def measured(dataset: Dataset, seeds: int, watch: int = WATCH) -> dict[str, Any]:
+def measured(dataset: Dataset, seeds: int, watch: int = WATCH, epochs: int | None = None) -> dict[str, Any]:
     """One data set.
 
     ``diverged`` names the seeds whose training accuracy of the last epoch is below that of the most frequent class: a
     network that has lost what it had.
     """
     config, recipe, encoder = plan_for(dataset)
+    recipe = recipe.with_(epochs=epochs or recipe.epochs)
     began, accuracies, online = time.perf_counter(), [], []
     stores: dict[str, list[int]] = {}
     for seed in range(seeds):
@@ -105,15 +103,12 @@ def measured(dataset: Dataset, seeds: int, watch: int = WATCH) -> dict[str, Any]
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_unseen", description=__doc__.split("\n", 1)[0])
+    parser = StudyParser("solsa.host.bench_unseen", __doc__, seeds=3)
     parser.add_argument("files", nargs="*", help="instead of aeon's", metavar="FILE")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    options = parser.parse_args()
+    options = parser.parse()
     found: dict[str, Any] = {}
     skipped: dict[str, str] = {}
-    try:
-        check_file(options.json, "--json")
+    with in_one_line(json=options.json):
         for path in options.files or files():
             try:
                 dataset = load_dataset(str(path))
@@ -122,16 +117,9 @@ def main() -> int:
                     raise
                 skipped[Path(path).name] = str(error).removeprefix(f"{path}, ")
                 continue
-            row = found[dataset.name] = measured(dataset, options.seeds)
+            row = found[dataset.name] = measured(dataset, options.seeds, epochs=options.epochs)
             print(f"{dataset.name}: {row['mean']:.3f}, linear {row['linear']:.3f}, {row['seconds']:.0f} s", flush=True)
-            if options.json:
-                write_json(options.json, {
-                    "results": found, "skipped": skipped, "tuned_on": TUNED_ON, "seeds": options.seeds,
-                    "versions": versions(),
-                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                })  # fmt: skip
-    except USER_ERRORS as error:
-        stop(str(error), WRONG_USE)
+            keep(options.json, results=found, skipped=skipped, tuned_on=TUNED_ON, seeds=options.seeds)
     return 0
 
 

@@ -8,12 +8,10 @@ inputs, order and schedule.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,9 @@ from .bench_learning import fold
 from .bench_runs import run
 from .bench_search import Choice, draw
 from .bench_tasks import TASKS, Task
-from .errors import USER_ERRORS, WRONG_USE, stop
-from .files import check_file, write_json
+from .data import DataError
 from .plots_bench import draw_widths
-from .train import versions
+from .study import StudyParser, in_one_line, keep, known
 
 #: Traces: width and fraction bits. The first ones differ in range, the last ones in resolution.
 TRACES = ((10, 5), (12, 5), (12, 6), (12, 7), (14, 7), (16, 8), (20, 12))
@@ -72,25 +69,21 @@ def measured(task: Task, formats: Formats | None, seeds: int, choice: Choice | N
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m solsa.host.bench_widths", description=__doc__.split("\n", 1)[0])
+    parser = StudyParser("solsa.host.bench_widths", __doc__, seeds=3)
     parser.add_argument("datasets", nargs="*", default=DATASETS, metavar="DATASET", help=", ".join(TASKS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, help="instead of those of the data set")
     parser.add_argument("--quantities", default="trace,weight,delta", metavar="A,B")
-    parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the result")
     parser.add_argument("--draw", type=Path, metavar="FILE", help="measure nothing, draw this earlier --json")
-    options = parser.parse_args()
-    if unknown := [name for name in options.datasets if name not in TASKS]:
-        stop(f"data set {unknown[0]!r}, allowed: {', '.join(TASKS)}", WRONG_USE)
-    if unknown := [name for name in options.quantities.split(",") if name not in variants()]:
-        stop(f"--quantities {unknown[0]!r}, allowed: {', '.join(variants())}", WRONG_USE)
+    options = parser.parse()
+    quantities = options.quantities.split(",")
+    known(options.datasets, TASKS)
+    known(quantities, variants(), "--quantities")
+    if options.draw and not options.picture:
+        parser.error("--draw needs --picture, the file to draw into")
     found: dict[str, Any] = {}
-    try:
-        check_file(options.json, "--json")
-        check_file(options.picture, "--picture")
-        if options.draw and options.picture:
-            draw_widths(json.loads(options.draw.read_text()), options.picture)
+    with in_one_line(json=options.json, picture=options.picture):
+        if options.draw:
+            draw_widths(_earlier(options.draw), options.picture)
             return 0
         for name in options.datasets:
             task = TASKS[name]()
@@ -100,22 +93,29 @@ def main() -> int:
             entry = found[name] = {"epochs": task.epochs, "choice": choice.to_dict(), "float": {}, "fixed": {}}
             entry["float"] = measured(task, None, options.seeds, choice)
             same: dict[Formats, dict[str, Any]] = {}
-            for quantity in options.quantities.split(","):
+            for quantity in quantities:
                 rows = entry["fixed"].setdefault(quantity, {})
                 for text, formats in variants()[quantity].items():
                     same[formats] = rows[text] = same.get(formats) or measured(task, formats, options.seeds, choice)
                     print(f"{name}, {quantity} {text}: {rows[text]['mean']:.4f}, "
                           f"float {entry['float']['mean']:.4f}", flush=True)  # fmt: skip
-                if options.json:
-                    write_json(options.json, {
-                        "results": found, "seeds": options.seeds, "versions": versions(),
-                        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-                    })  # fmt: skip
+                keep(options.json, results=found, seeds=options.seeds)
         if options.picture:
             draw_widths({"results": found}, options.picture)
-    except USER_ERRORS as error:
-        stop(str(error), WRONG_USE)
     return 0
+
+
+def _earlier(path: Path) -> dict[str, Any]:
+    """What an earlier run has kept; DataError if that is not what the file holds."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if all("fixed" in entry for entry in found["results"].values()):
+            return found
+    except OSError as error:
+        raise DataError(f"--draw {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise DataError(f"--draw {path}: not a result, allowed is what --json wrote")
 
 
 if __name__ == "__main__":

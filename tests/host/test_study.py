@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,3 +97,32 @@ def test_an_unknown_data_set_is_refused(
         module.main()  # type: ignore[attr-defined]
     assert ended.value.code == 2
     assert "data set 'nothing', allowed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "line"),
+    [
+        (bench_goals, ["--seeds", "0"], "--seeds 0, allowed is 1 or more"),
+        (bench_unseen, ["--seeds", "-1"], "--seeds -1, allowed is 1 or more"),
+        (bench_widths, ["--epochs", "0"], "--epochs 0, allowed is 1 or more"),
+        (bench_cues, ["--samples", "0"], "--samples 0, allowed is 1 or more"),
+        (bench_cues, ["--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
+        (bench_widths, ["--draw", "{t}/w.json"], "--draw needs --picture, the file to draw into"),
+        (bench_widths, ["--draw", "{t}/none", "--picture", "{t}/p.png"], "--draw {t}/none: No such file or directory"),
+        (bench_widths, ["--draw", "{t}/w.json", "--picture", "{t}/p.png"],
+         "--draw {t}/w.json: not a result, allowed is what --json wrote"),
+        (bench_goals, ["--json", "{t}/no/g.json"], "{t}/no"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line(
+    module: Any, words: list[str], line: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "w.json").write_text('{"results": {"x": {}}}')
+    monkeypatch.setattr(sys, "argv", ["x", *(word.format(t=tmp_path) for word in words)])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert line.format(t=tmp_path) in errors
+    assert len(errors.splitlines()) == 1
