@@ -324,6 +324,8 @@ def main() -> int:
     options = parser.parse_args()
     try:
         check_file(options.json, "--json")
+        if options.seed < 0:
+            raise ConfigError(f"--seed {options.seed}, allowed is 0 or more")
         if options.clock is not None and not 0 < options.clock < 1000:
             raise ConfigError(f"--clock {options.clock:g}, allowed is more than 0 and less than 1000 MHz")
         found = bench_power(options.what, clock_mhz=options.clock, manifests=options.manifests, seed=options.seed,

@@ -365,6 +365,8 @@ def main() -> int:
     runs = []
     try:
         check_file(options.json, "--json")
+        if options.seed < 0:
+            raise ConfigError(f"--seed {options.seed}, allowed is 0 or more")
         for text in options.what:
             board, _, preset = text.partition(":")
             run = run_netlist(board, preset or None, seed=options.seed, level=QUICK, say=_say)

@@ -127,6 +127,7 @@ def test_other_clocks_are_named() -> None:
         (["icebreaker:none"], "preset 'none' is not known"),
         (["icebreaker", "--manifests", "."], "no kept build of icebreaker with icebreaker"),
         (["icebreaker", "--clock", "0"], "--clock 0, allowed is more than 0"),
+        (["icebreaker", "--seed", "-1"], "--seed -1, allowed is 0 or more"),
         (["icebreaker", "--json", "nowhere/x.json"], "the folder nowhere does not exist"),
     ],
 )
