@@ -84,6 +84,8 @@ class NetworkConfig:
         Registers with which a sample stops learning once its readout has been right often enough.
     probe : bool
         Measurement of what an update at each step would change (S[t], docs/how_it_works.md).
+    recurrent : bool
+        Hidden layers have their own spikes of the step before as further pre-synaptic signals.
     formats : Formats
         Every number format.
     """
@@ -99,6 +101,7 @@ class NetworkConfig:
     bank: BankKind = BankKind.DUAL_PORT
     early_stop: bool = False
     probe: bool = False
+    recurrent: bool = False
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
@@ -131,6 +134,8 @@ class NetworkConfig:
                 found.append(f"{name} is {getattr(self, name)!r}, allowed true or false")
         if self.early_stop and self.readout is Readout.TARGET:
             found.append("early_stop with readout target, which has no classes, allowed membrane or spike")
+        if self.recurrent and len(self.layers) == 2:
+            found.append("recurrent without a hidden layer, allowed with three sizes or more")
         if self.serial and self.readout is Readout.TARGET:
             found.append("readout target with the serial neuron unit, allowed membrane or spike")
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
@@ -149,8 +154,12 @@ class NetworkConfig:
         return len(self.layers) - 1
 
     def pre(self, layer: int) -> int:
-        """N, pre-synaptic signals of a layer."""
-        return self.layers[layer]
+        """N, pre-synaptic signals of a layer: inputs or the spikes below, then its own spikes of the step before."""
+        return self.layers[layer] + self.own(layer)
+
+    def own(self, layer: int) -> int:
+        """Pre-synaptic signals that are the layer's own spikes (option ``recurrent``), the last ones."""
+        return self.post(layer) if self.recurrent and layer < self.depth - 1 else 0
 
     def post(self, layer: int) -> int:
         """M, neurons of a layer."""
@@ -243,7 +252,7 @@ class NetworkConfig:
 
 
 #: Fields that add something to a core and are off in every preset.
-OPTIONS = ("early_stop", "probe")
+OPTIONS = ("early_stop", "probe", "recurrent")
 _ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
 
 

@@ -111,7 +111,7 @@ class Layout:
         accumulator per weight as wide as its trace, and the backward state per neuron.
         """
         f, c = self.config.formats, self.config
-        per_step = c.inputs * f.input.width + (self.pre_depth - c.inputs)
+        per_step = c.inputs * f.input.width + sum(c.layers[1:-1])
         per_step += self.post_depth * (f.current.width + f.membrane.width)
         return {
             "weights": c.synapses * f.weight.width,

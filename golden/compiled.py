@@ -99,10 +99,13 @@ class _Constants(NamedTuple):
 class _State(NamedTuple):
     """Every field of LayerState for all layers, padded to the largest one: the same types for every network.
 
-    [L, M, N] for synapses, [L, G, N] for ``filter``, [L, G] for ``a``, [L, M] for the others; layer sizes [L + 1].
+    [L, M, N] for synapses, [L, G, N] for ``filter``, [L, G] for ``a``, [L, M] for the others; layer sizes [L + 1],
+    pre-synaptic signals [L], and the signals of one layer [N].
     """
 
     sizes: Ints
+    pres: Ints
+    signals: Ints
     weight: Ints
     trace: Ints
     filter: Ints
@@ -116,6 +119,10 @@ class _State(NamedTuple):
     delta: Ints
     rate_step: Ints
     a: Ints
+
+
+#: Fields of _State before those of LayerState.
+_WORDS = 3
 
 
 class CompiledCore(GoldenCore):
@@ -170,7 +177,7 @@ class CompiledCore(GoldenCore):
     def _views(self) -> Iterator[tuple[Ints, Ints]]:
         """Every array of the state beside its place in the padded ones."""
         for index, layer in enumerate(self.state.layers):
-            for name in _State._fields[1:]:
+            for name in _State._fields[_WORDS:]:
                 own = getattr(layer, name)
                 yield getattr(self._padded, name)[(index, *(slice(n) for n in own.shape))], own
 
@@ -188,13 +195,17 @@ class CompiledCore(GoldenCore):
 
 
 def _padded(config: NetworkConfig) -> _State:
-    depth, posts, pres = config.depth, max(config.layers[1:]), max(config.layers[:-1])
+    counts = [config.pre(i) for i in range(config.depth)]
+    depth, posts, pres = config.depth, max(config.layers[1:]), max(counts)
     shapes = {
         "weight": (depth, posts, pres), "trace": (depth, posts, pres), "filter": (depth, config.groups, pres),
         "a": (depth, config.groups),
     }  # fmt: skip
-    zero = {name: np.zeros(shapes.get(name, (depth, posts)), dtype=np.int64) for name in _State._fields[1:]}
-    return _State(sizes=np.array(config.layers, dtype=np.int64), **zero)
+    zero = {name: np.zeros(shapes.get(name, (depth, posts)), dtype=np.int64) for name in _State._fields[_WORDS:]}
+    return _State(
+        sizes=np.array(config.layers, dtype=np.int64), pres=np.array(counts, dtype=np.int64),
+        signals=np.zeros(pres, dtype=np.int64), **zero,
+    )  # fmt: skip
 
 
 def _limits(config: NetworkConfig) -> _Limits:
@@ -246,10 +257,13 @@ def _run(
     last = depth - 1
     none = np.zeros(1, dtype=np.int64)
     for t in range(inputs.shape[0]):
-        signals = inputs[t]
         for layer in range(depth):
+            below, signals = s.sizes[layer], s.signals
+            for j in range(below):
+                signals[j] = inputs[t, j] if layer == 0 else s.spike[layer - 1, j] * shift.spike
+            for j in range(below, s.pres[layer]):
+                signals[j] = 0 if control[2] else s.spike[layer, j - below] * shift.spike
             _forward(s, limit, shift, c, layer, signals, learn, control[2], control[3])
-            signals = s.spike[layer] * shift.spike
         for i in range(score.size):
             value = s.spike[last, i] if c.readout == _SPIKE else s.membrane[last, i]
             score[i] = _clamp(score[i] + value, limit.score)
@@ -269,7 +283,7 @@ def _forward(
     weight, eps, F, k = s.weight[layer], s.trace[layer], s.filter[layer], s.gain[layer]
     current, membrane, spike, h = s.current[layer], s.membrane[layer], s.spike[layer], s.surrogate[layer]
     J, A, theta, rho = s.filter_trace[layer], s.adapt_trace[layer], c.theta[layer], c.rho[layer]
-    posts, pres, groups = s.sizes[layer + 1], s.sizes[layer], s.a.shape[1]
+    posts, pres, groups = s.sizes[layer + 1], s.pres[layer], s.a.shape[1]
     spiking = layer < s.sizes.size - 2 or c.readout == _SPIKE
     if learn:
         for g in range(min(groups, posts)):
@@ -358,7 +372,7 @@ def _update(s: Any, limit: Any, shift: Any, c: Any, label: int, target: Any, ada
         weight, eps, delta, step = s.weight[layer], s.trace[layer], s.delta[layer], s.rate_step[layer]
         mantissa, bits, drop = c.rate[layer, 0], c.rate[layer, 1], shift.weight_step
         control[1] = state = _next(control[1])
-        words = np.empty(s.sizes[layer], dtype=np.int64)
+        words = np.empty(s.pres[layer], dtype=np.int64)
         for j in range(words.size):
             words[j] = state = _next(state)
         for i in range(s.sizes[layer + 1]):

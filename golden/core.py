@@ -116,7 +116,7 @@ class GoldenCore:
         learn = learn and not self.stopped
         signals = np.asarray(inputs, dtype=np.int64)
         for i in range(depth):
-            self._forward(i, signals, learn)
+            self._forward(i, self._with_own(i, signals), learn)
             signals = s.layers[i].spike * self.config.formats.spike
         last = s.layers[-1]
         readout = last.spike if self.config.spiking(depth - 1) else last.membrane
@@ -164,6 +164,14 @@ class GoldenCore:
         return saturate(value, fmt)
 
     # -- one layer forward -------------------------------------------------------------------------------------------
+    def _with_own(self, index: int, signals: Ints) -> Ints:
+        """Signals from below, then the layer's own spikes of the step before (option ``recurrent``)."""
+        if not self.config.own(index):
+            return signals
+        own = self.state.layers[index].spike
+        before = np.zeros_like(own) if self.state.fresh_neurons else own * self.config.formats.spike
+        return np.concatenate([signals, before])
+
     def _forward(self, index: int, signals: Ints, learn: bool) -> None:
         f, ops, p, s = self.config.formats, self._ops, self.parameters, self.state
         layer, group = s.layers[index], self._groups[index]
@@ -253,7 +261,8 @@ class GoldenCore:
             layer = s.layers[index]
             layer.delta = delta
             if index:
-                error = drop(layer.weight.T @ delta, ops["error"].shift, Rounding.HALF_UP)
+                summed = layer.weight[:, : self.config.layers[index]].T @ delta
+                error = drop(summed, ops["error"].shift, Rounding.HALF_UP)
                 below = s.layers[index - 1]
                 product = below.surrogate * self._store("error", error, f.delta)
                 rounded = drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)

@@ -18,7 +18,8 @@ The equations are those of arXiv 2307.11314 with the project's own choices, as w
     J_i[t]    = a_g J_i[t-1] + I_i[t-1]
     A_i[t]    = k_i[t] A_i[t-1] + J_i[t]
 
-Layers run in order within a step, so layer l+1 sees the spikes that layer l fires in this step.
+Layers run in order within a step, so layer l+1 sees the spikes that layer l fires in this step. A recurrent hidden
+layer has its own spikes of t-1 as further pre signals, after those from below; its error passes down only.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,6 +124,8 @@ class FloatCore:
         Learning rate of the filter constants; a layer with 0 keeps its ``a`` untouched.
     a_min, a_max : float
         Range of an adapted ``a``, ``0 <= a_min <= a_max < 1``.
+    recurrent : bool
+        Hidden layers see their own spikes of the step before; their weights are [M, N + M].
 
     Raises
     ------
@@ -146,6 +149,7 @@ class FloatCore:
         eta_a: float | Sequence[float] = 0.0,
         a_min: float = 0.0,
         a_max: float = 1.0 - 2.0**-12,
+        recurrent: bool = False,
     ) -> None:
         self.layers = tuple(int(size) for size in layers)
         self.depth = len(self.layers) - 1
@@ -167,7 +171,10 @@ class FloatCore:
 
         self.weights = [np.array(w, dtype=np.float64) for w in weights]
         shapes = [w.shape for w in self.weights]
-        wanted = list(zip(self.layers[1:], self.layers[:-1], strict=True))
+        own = [m if recurrent and i < self.depth - 1 else 0 for i, m in enumerate(self.layers[1:])]
+        #: Pre signals of every layer, own spikes included.
+        self.pres = tuple(n + m for n, m in zip(self.layers[:-1], own, strict=True))
+        wanted = list(zip(self.layers[1:], self.pres, strict=True))
         if shapes != wanted:
             raise ValueError(f"weights must have shapes {wanted}, got {shapes}")
         self.a = self._constants("a", a)
@@ -196,7 +203,7 @@ class FloatCore:
 
     def reset(self) -> None:
         """Start a sample: every state and trace to zero; weights and ``a`` stay."""
-        posts, pres = self.layers[1:], self.layers[:-1]
+        posts, pres = self.layers[1:], self.pres
         self.current = [np.zeros(m) for m in posts]
         self.membrane = [np.zeros(m) for m in posts]
         self.spikes = [np.zeros(m) for m in posts]
@@ -243,6 +250,7 @@ class FloatCore:
         if pre.shape != (self.layers[0],):
             raise ValueError(f"input must have shape {(self.layers[0],)}, got {pre.shape}")
         for layer in range(self.depth):
+            pre = self._with_own(layer, pre)
             if learn:
                 self._advance_traces(layer, pre)
             self._advance_neurons(layer, pre)
@@ -253,6 +261,11 @@ class FloatCore:
         else:
             self.delta = [np.zeros(m) for m in self.layers[1:]]
         return self._snapshot()
+
+    def _with_own(self, layer: int, pre: FloatArray) -> FloatArray:
+        """Append the layer's own spikes of t-1 if it is recurrent."""
+        own = self.pres[layer] - self.layers[layer]
+        return np.concatenate([pre, self.spikes[layer][:own]])
 
     def _spiking(self, layer: int) -> bool:
         """Tell whether the posts of a layer spike: all do except under a membrane readout."""
@@ -301,7 +314,7 @@ class FloatCore:
         """Same-step error of every layer, from the weights before this step's update.
 
         Last layer: softmax(V) - y, (s - y) h, or V - y; the derivative by V of the readout's loss.
-        Hidden: delta_j = h_j sum_i w_ij delta_i.
+        Hidden: delta_j = h_j sum_i w_ij delta_i over the layer above, whose own spikes of t-1 carry no error back.
         """
         last = self.depth - 1
         if self.readout == "membrane":
@@ -313,7 +326,7 @@ class FloatCore:
             delta = self.membrane[last] - target
         deltas = [delta]
         for layer in range(last, 0, -1):
-            delta = self.surrogate[layer - 1] * (self.weights[layer].T @ delta)
+            delta = self.surrogate[layer - 1] * (self.weights[layer][:, : self.layers[layer]].T @ delta)
             deltas.insert(0, delta)
         return deltas
 

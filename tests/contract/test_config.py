@@ -111,6 +111,16 @@ def test_geometry() -> None:
         assert readout.spiking == last
 
 
+def test_geometry_of_a_recurrent_network() -> None:
+    config = NetworkConfig(layers=(3, 5, 7, 2), recurrent=True)
+    assert [config.pre(i) for i in range(3)] == [3 + 5, 5 + 7, 7]
+    assert [config.own(i) for i in range(3)] == [5, 7, 0]
+    assert config.synapses == 5 * 8 + 7 * 12 + 2 * 7
+    assert [config.with_(recurrent=False).own(i) for i in range(3)] == [0, 0, 0]
+    with pytest.raises(ConfigError, match="network 3-2: recurrent without a hidden layer, allowed with three sizes"):
+        NetworkConfig(layers=(3, 2), recurrent=True)
+
+
 # -- identity -------------------------------------------------------------------------------------------------------
 CHANGED: dict[str, Any] = {
     "layers": (12, 64, 8),
@@ -124,6 +134,7 @@ CHANGED: dict[str, Any] = {
     "bank": BankKind.SINGLE_PORT,
     "early_stop": True,
     "probe": True,
+    "recurrent": True,
 }
 
 

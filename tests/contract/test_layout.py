@@ -13,10 +13,11 @@ GEOMETRIES = [
     NetworkConfig(layers=layers, lanes=lanes, groups=groups)
     for layers, lanes, groups in product([(3, 5, 3), (7, 13), (2, 1, 9, 4)], [1, 2, 4, 8], [1, 2, 4, 8])
 ]
+GEOMETRIES += [config.with_(recurrent=True) for config in GEOMETRIES if config.depth > 1 and config.groups == 4]
 
 
 def _name(config: NetworkConfig) -> str:
-    return f"{'-'.join(map(str, config.layers))} P{config.lanes} G{config.groups}"
+    return f"{'-'.join(map(str, config.layers))} P{config.lanes} G{config.groups}{' own' if config.recurrent else ''}"
 
 
 @pytest.mark.parametrize("config", GEOMETRIES, ids=_name)
@@ -59,12 +60,14 @@ def test_filter_addresses(config: NetworkConfig) -> None:
 def test_bases_and_depths(config: NetworkConfig) -> None:
     layout = Layout(config)
     blocks = [-(-m // config.lanes) for m in config.layers[1:]]
+    own = [m if config.recurrent else 0 for m in config.layers[1:-1]] + [0]
+    pres = [n + m for n, m in zip(config.layers[:-1], own, strict=True)]
     assert [layout.blocks(i) for i in range(config.depth)] == blocks
     for sizes, base, depth in (
         (blocks, layout.block_base, layout.block_depth),
-        (config.layers[:-1], layout.pre_base, layout.pre_depth),
+        (pres, layout.pre_base, layout.pre_depth),
         (config.layers[1:], layout.post_base, layout.post_depth),
-        ([b * n for b, n in zip(blocks, config.layers, strict=False)], layout.synapse_base, layout.synapse_depth),
+        ([b * n for b, n in zip(blocks, pres, strict=True)], layout.synapse_base, layout.synapse_depth),
     ):
         assert base == tuple(sum(sizes[:i]) for i in range(config.depth))
         assert depth == sum(sizes)
@@ -104,6 +107,16 @@ def test_bptt_bits_by_hand() -> None:
         "backward_state": 8 * (18 + 24 + 24),
     }
     assert layout.bptt_bits(58)["history"] == 2 * found["history"]
+
+
+def test_bits_of_a_recurrent_network_by_hand() -> None:
+    """25 more synapses and 5 more pre-synaptic signals; BPTT keeps no spike twice."""
+    plain = Layout(NetworkConfig(layers=(3, 5, 3), lanes=2, groups=2))
+    found = Layout(plain.config.with_(recurrent=True))
+    more = {"weights": 25 * 16, "eligibility_traces": 25 * 16, "filter_traces": 2 * 5 * 16}
+    assert found.state_bits() == {name: bits + more.get(name, 0) for name, bits in plain.state_bits().items()}
+    more = {"weights": 25 * 16, "gradients": 25 * 16}
+    assert found.bptt_bits(29) == {name: bits + more.get(name, 0) for name, bits in plain.bptt_bits(29).items()}
 
 
 def test_space_words_by_hand() -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from solsa.contract import Format, LayerRegister, NetworkConfig, NeuronField, Readout, Register, Space, preset
+from solsa.contract import (
+    OPTIONS,
+    Format,
+    LayerRegister,
+    NetworkConfig,
+    NeuronField,
+    Readout,
+    Register,
+    Space,
+    preset,
+)
 from solsa.contract.registers import (
     LAYER_WINDOW,
     MAGIC,
@@ -137,7 +147,7 @@ def test_registers_of_options() -> None:
     plain = register_map(preset("tiny"))
     added = {
         name: {e.name: (e.width, e.signed, e.writable, e.low, e.high) for a, e in found.items() if a not in plain}
-        for name in ("early_stop", "probe")
+        for name in OPTIONS
         for found in [register_map(preset(f"tiny+{name}"))]
     }
     assert added == {
@@ -147,6 +157,7 @@ def test_registers_of_options() -> None:
             "right": (8, False, False, 0, 0),
         },
         "probe": {"probe": (1, False, True, 0, 1)},
+        "recurrent": {},
     }
     assert set(plain) < set(register_map(preset("tiny+early_stop+probe")))
 

@@ -102,7 +102,9 @@ class SlowCore:
         self.config, self.p, self.ops = config, parameters, config.formats.operations()
         self.layers = []
         for i in range(config.depth):
-            layer = SlowLayer(config.layers[i + 1], config.layers[i], min(config.groups, config.layers[i + 1]))
+            posts = config.layers[i + 1]
+            pres = config.layers[i] + (posts if config.recurrent and i + 1 < config.depth else 0)
+            layer = SlowLayer(posts, pres, min(config.groups, posts))
             layer.w = [[int(v) for v in row] for row in weights[i]]
             layer.a = list(parameters.a[i])
             self.layers.append(layer)
@@ -164,6 +166,8 @@ class SlowCore:
         spiking = index + 1 < self.config.depth or self.config.readout is Readout.SPIKE
         if self.new_neurons:
             n.I, n.V, n.s = [0] * len(n.I), [0] * len(n.V), [0] * len(n.s)
+        if self.config.recurrent and index + 1 < self.config.depth:
+            x = x + [s * f.spike for s in n.s]
         if learn:
             if self.new_traces:
                 n.F = [[0] * len(row) for row in n.F]

@@ -6,10 +6,12 @@
 - last layer: delta_i eps_ij is the full back-propagation-through-time gradient of the step's loss;
 - hidden layers: delta_i eps_ij is that gradient with the cross-step term removed, that is with the
   state of t-1 of every LATER layer detached, so that a spike acts on later layers in its own step
-  only (the one thing SOLSA leaves out);
+  only (the one thing SOLSA leaves out); the spikes that a recurrent layer sees of itself are
+  detached as well, its own soft reset is not;
 - delta_i A_i, summed over a filter group, is the same for the constant ``a`` of the group.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +55,7 @@ class Case:
     lam: FloatArray
     inputs: FloatArray
     target: FloatArray
+    recurrent: bool = False
 
     @property
     def depth(self) -> int:
@@ -71,15 +74,20 @@ class Case:
             surrogate=SURROGATE,
             rho=self.rho,
             theta=THETA,
+            recurrent=self.recurrent,
             **rates,
         )
 
 
-def make_case(layers: tuple[int, ...], groups: int, readout: Readout, rho: float = 1.0, seed: int = 0) -> Case:
+def make_case(
+    layers: tuple[int, ...], groups: int, readout: Readout, rho: float = 1.0, seed: int = 0, recurrent: bool = False
+) -> Case:
     """Draw a network whose neurons fire now and then, graded inputs, and a target vector."""
     rng = np.random.default_rng(seed)
     shape = (len(layers) - 1, groups)
-    weights = [rng.normal(0.1, 1.2 / np.sqrt(n), (m, n)) for m, n in zip(layers[1:], layers[:-1], strict=True)]
+    own = [m if recurrent else 0 for m in layers[1:-1]] + [0]
+    sizes = zip(layers[1:], layers[:-1], own, strict=True)
+    weights = [rng.normal(0.1, 1.2 / np.sqrt(n), (m, n + o)) for m, n, o in sizes]
     # A probability vector, so that no error of the spike readout is exactly zero.
     target = rng.normal(size=layers[-1]) if readout == "target" else rng.dirichlet(np.ones(layers[-1]))
     return Case(
@@ -92,6 +100,7 @@ def make_case(layers: tuple[int, ...], groups: int, readout: Readout, rho: float
         lam=rng.uniform(0.4, 0.9, shape),
         inputs=rng.normal(0.3, 1.0, (STEPS, layers[0])),
         target=target,
+        recurrent=recurrent,
     )
 
 
@@ -105,7 +114,7 @@ def readout_loss(case: Case, weights: list[Any], a: list[Any], detach_after: int
     weights, a : list
         One [M, N] and one [G] array per layer; any of them may be an autograd box.
     detach_after : int, optional
-        Cut every path through the state of t-1 in the layers after this one.
+        Cut every path through the state of t-1 in the layers after this one, and through own spikes as pre signals.
 
     Returns
     -------
@@ -121,6 +130,8 @@ def readout_loss(case: Case, weights: list[Any], a: list[Any], detach_after: int
         for layer, size in enumerate(sizes):
             group = np.arange(size) % case.groups
             old = [current[layer], membrane[layer], spikes[layer]]
+            if case.recurrent and layer < case.depth - 1:
+                pre = anp.concatenate([pre, old[2] if detach_after is None else getval(old[2])])
             if detach_after is not None and layer > detach_after:
                 old = [getval(state) for state in old]
             current[layer] = a[layer][group] * old[0] + anp.dot(weights[layer], pre)
@@ -198,9 +209,17 @@ def test_gradient_equals_autodiff(layers: tuple[int, ...], readout: Readout, gro
 
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("layers", SHAPES[1:], ids=lambda layers: "-".join(map(str, layers)))
-def test_last_layer_is_full_bptt(layers: tuple[int, ...], readout: Readout) -> None:
+def test_gradient_of_a_recurrent_network(layers: tuple[int, ...], readout: Readout) -> None:
+    """Own spikes of the step before are pre signals like the others."""
+    assert worst_mismatch(make_case(layers, 2, readout, recurrent=True)) < TOLERANCE
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("layers", SHAPES[1:], ids=lambda layers: "-".join(map(str, layers)))
+def test_last_layer_is_full_bptt(layers: tuple[int, ...], recurrent: bool, readout: Readout) -> None:
     """Nothing is cut for the last layer; a hidden layer does differ from uncut BPTT."""
-    case = make_case(layers, 2, readout)
+    case = make_case(layers, 2, readout, recurrent=recurrent)
     gradients = by_hand(case.core(), case)
     last = case.depth - 1
     for mine, theirs in zip(gradients[last], autodiff(case, last, full=True), strict=True):
@@ -268,6 +287,36 @@ class FirstGroupOnly(FloatCore):
         kept = self.eps[layer]
         super()._advance_traces(layer, pre)
         self.eps[layer] = self._trace_decay(layer)[:, None] * kept + self.F[layer][0]
+
+
+class SameStep(FloatCore):
+    """Planted error: a layer sees the spikes of its own that it is about to fire."""
+
+    def _with_own(self, layer: int, pre: FloatArray) -> FloatArray:
+        found = super()._with_own(layer, pre)
+        kept = [copy(array) for array in (self.current[layer], self.membrane[layer], self.surrogate[layer])]
+        before = self.spikes[layer]
+        self._advance_neurons(layer, found)
+        ahead = np.concatenate([pre, self.spikes[layer][: len(found) - len(pre)]])
+        self.current[layer], self.membrane[layer], self.surrogate[layer] = kept
+        self.spikes[layer] = before
+        return ahead
+
+
+class ErrorToItself(FloatCore):
+    """Planted error: the layer below takes its errors from the weights of own spikes."""
+
+    def _errors(self, target: FloatArray) -> list[FloatArray]:
+        kept = self.weights
+        self.weights = [np.roll(w, n, axis=1) for w, n in zip(kept, self.layers, strict=False)]
+        deltas = super()._errors(target)
+        self.weights = kept
+        return deltas
+
+
+@pytest.mark.parametrize("planted", [SameStep, ErrorToItself])
+def test_planted_error_of_recurrence_is_caught(planted: type[FloatCore]) -> None:
+    assert worst_mismatch(make_case((5, 9, 7, 4), 2, "membrane", recurrent=True), planted) > 1e-3
 
 
 @pytest.mark.parametrize("planted", [LateFilter, NoResetTerm, EarlyCurrent, ForgottenSurrogate, FirstGroupOnly])
