@@ -2,7 +2,7 @@
 
 The prediction follows the hardware slot by slot (stages: rtl/beat.py, rtl/neuron.py, rtl/error.py); a test compares it
 with the simulation clock for clock. Inference depends on activity; predicted is the step in which every input and every
-neuron is active, which is the slowest.
+neuron is active, and was in the step before, which is the slowest.
 """
 
 from __future__ import annotations
@@ -78,6 +78,9 @@ def _forward(config: NetworkConfig, learn: bool) -> int:
     chain_free, n0 = 0, 0
     for layer in range(config.depth):
         pres, posts, blocks = config.pre(layer), config.post(layer), layout.blocks(layer)
+        # own spikes of the step before are known: the last pres of a trace sweep, the first of an inference list
+        own = [0] * config.own(layer)
+        known = [*known, *own] if learn else [*own, *known]
         emitted: list[int] = []
         block_start = -MIN_PERIOD
         for block in range(blocks):
@@ -131,7 +134,7 @@ def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
     error = done + _readout(config)
     for layer in range(config.depth - 1, 0, -1):
         start = error + 1 + adapting[layer]
-        pres = config.pre(layer)
+        pres = config.layers[layer]
         error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres + _BACKWARD + tree
         error += pres * microcode(config).clocks("hidden") + 1 if config.serial else _ERROR
     adapted = error + 1 + adapting[0]
@@ -174,7 +177,7 @@ def trace_bound(config: NetworkConfig) -> int:
 def scheduled_bound(config: NetworkConfig) -> int:
     """Clocks that a scheduled step may take: two trace steps, the backward pass of layers >= 2, the softmax."""
     layout = Layout(config)
-    backward = sum(layout.blocks(i) * config.pre(i) for i in range(1, config.depth))
+    backward = sum(layout.blocks(i) * config.layers[i] for i in range(1, config.depth))
     softmax = _readout(config) if config.readout is Readout.MEMBRANE else 0
     return 2 * trace_bound(config) + backward + softmax
 

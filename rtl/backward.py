@@ -56,7 +56,7 @@ class Backward(wiring.Component):
         assert op.rounding is Rounding.HALF_UP
         half = 1 << (op.shift - 1)
         # Input layers have no error: the memory need only hold the layers that are fed by others.
-        depth = max([2, *g.pres[1:]])
+        depth = max([2, *g.below[1:]])
         m.submodules.memory = memory = Memory(shape=signed(g.error_bits), depth=depth, init=[])
         read, write = memory.read_port(), memory.write_port()
         beats = delayed(m, self.beat, 3, "beat")

@@ -58,6 +58,9 @@ class Geometry:
         depth = config.depth
         self.config, self.layout = config, layout
         self.pres = [config.pre(i) for i in range(depth)]
+        #: pre-synaptic signals from the layer below; the rest are the layer's own spikes of the step before
+        self.below = [config.layers[i] for i in range(depth)]
+        self.own = [config.own(i) for i in range(depth)]
         self.posts = [config.post(i) for i in range(depth)]
         self.blocks = [layout.blocks(i) for i in range(depth)]
         #: posts in the last block of a layer

@@ -216,6 +216,13 @@ class Core(wiring.Component):
             control.stop_points.eq(registers.stop_points),
             control.probe.eq(registers.probe),
         ]
+        if config.recurrent:
+            m.d.comb += [
+                pre.sweep.eq(control.sweep),
+                pre.sweep_layer.eq(control.layer),
+                pre.fresh_neurons.eq(control.fresh[0]),
+                sequencer.own_events.eq(pre.own_events),
+            ]
         if config.early_stop:
             m.submodules.lead = lead = Lead(config)
             m.d.comb += [

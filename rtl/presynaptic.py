@@ -7,7 +7,9 @@ block selects one. F advances when the first block of its group visits it and is
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,6 +20,7 @@ from solsa.contract.formats import DECAY_FRAC, Rounding
 
 from .arith import by_index, delayed, drop_and_add, low_bits, saturate, shape_of
 from .beat import Geometry, Mode
+from .halves import Halves
 
 
 class Presynaptic(wiring.Component):
@@ -35,6 +38,13 @@ class Presynaptic(wiring.Component):
         f = config.formats
         self.data_bits = max(f.trace.width, f.weight.width)
         banks = g.layout.filter_banks
+        own = {
+            #: option recurrent: a sweep of a layer starts; its spikes of the step before; those start from none
+            "sweep": In(1),
+            "sweep_layer": In(g.layer_bits),
+            "own_events": Out(g.pre_bits),
+            "fresh_neurons": In(1),
+        }
         super().__init__(
             {
                 "slot": In(g.slot_layout()),
@@ -74,6 +84,7 @@ class Presynaptic(wiring.Component):
                 "filter_retired": Out(1),
                 "filter_beat": Out(g.beat_layout()),
                 "filter_advanced": Out(data.ArrayLayout(shape_of(f.trace), banks)),
+                **(own if config.recurrent else {}),
             }
         )
 
@@ -82,16 +93,13 @@ class Presynaptic(wiring.Component):
         g, config, f = self.geometry, self.config, self.config.formats
 
         # -- x and the active list, written in order -----------------------------------------------------------------
-        m.submodules.x_memory = x_memory = Memory(shape=shape_of(f.input), depth=max(2, g.layout.pre_depth), init=[])
-        m.submodules.active = active = Memory(shape=g.pre_bits, depth=max(2, g.layout.pre_depth), init=[])
-        x_port, x_read = x_memory.write_port(), x_memory.read_port()
-        list_port, list_read = active.write_port(), active.read_port()
-        # A register in front of each write port: the earliest reader comes two clocks after the spike.
-        x_write, list_write = Signal(_write(x_port)), Signal(_write(list_port))
-        for port, ahead in ((x_port, x_write), (list_port, list_write)):
-            m.d.sync += [port.en.eq(ahead.en), port.addr.eq(ahead.addr), port.data.eq(ahead.data)]
+        x_write, list_write, x_read, list_read = (self._halves if config.recurrent else self._memories)(m)
         inputs = Signal(g.pre_bits)
         above = by_index(m, self.spike_layer, [*g.layout.pre_base[1:], 0], "pre_base_above")
+        list_above, input_event = above, self.input_events
+        if config.recurrent:  # own spikes of the step before lie below
+            list_above = by_index(m, self.spike_layer, [*self._list_base[1:], 0], "list_base_above")
+            input_event = self._list_base[0] + self.input_events
         has_above = Signal()
         m.d.comb += has_above.eq(self.spike_layer != config.depth - 1)
         with m.If(self.spike_valid):
@@ -100,7 +108,7 @@ class Presynaptic(wiring.Component):
                 x_write.addr.eq(above + self.spike_post),
                 x_write.data.eq(Mux(self.spike, f.spike, 0)),
                 list_write.en.eq(has_above & self.spike),
-                list_write.addr.eq(above + self.spike_event),
+                list_write.addr.eq(list_above + self.spike_event),
                 list_write.data.eq(self.spike_post),
             ]
         with m.Else():
@@ -109,7 +117,7 @@ class Presynaptic(wiring.Component):
                 x_write.addr.eq(inputs),
                 x_write.data.eq(self.write_value),
                 list_write.en.eq(self.write & (self.write_value != 0)),
-                list_write.addr.eq(self.input_events),
+                list_write.addr.eq(input_event),
                 list_write.data.eq(inputs),
             ]
             with m.If(self.write):
@@ -121,7 +129,7 @@ class Presynaptic(wiring.Component):
 
         # -- c0, c1: which pre; c2: which addresses ------------------------------------------------------------------
         pre_base0 = by_index(m, self.slot.layer, list(g.layout.pre_base), "pre_base0")
-        m.d.comb += list_read.addr.eq(pre_base0 + self.slot.index)
+        m.d.comb += list_read.addr.eq((self._list_start(m) if config.recurrent else pre_base0) + self.slot.index)
         slot1, slot = Signal(g.slot_layout()), Signal(g.slot_layout())
         pre_base = delayed(m, pre_base0, 2, "pre_base")[2]
         pre, beat = Signal(g.pre_bits), Signal(g.beat_layout())
@@ -148,7 +156,7 @@ class Presynaptic(wiring.Component):
 
         # -- x: R0 addressed, R1 out, R2 register, R3 at the lanes ---------------------------------------------------
         m.d.comb += x_read.addr.eq(beat.pre_address)
-        x = delayed(m, x_read.data, 2, "x")
+        x = delayed(m, self._started(m, beat, x_read.data) if config.recurrent else x_read.data, 2, "x")
         m.d.comb += self.x.eq(x[1])
 
         # -- F: R0 addressed, R1 out, R2 operands, R3 product, R4 written, R5 at the lanes ---------------------------
@@ -210,6 +218,67 @@ class Presynaptic(wiring.Component):
                 write.en.eq(self.filter_retired & used_r4),
             ]
         return m
+
+    def _memories(self, m: Module) -> tuple[Any, ...]:
+        """Memories of x and of the active list: what is written next, and a read port of each."""
+        g, found = self.geometry, []
+        for name, shape in (("x_memory", shape_of(self.config.formats.input)), ("active", g.pre_bits)):
+            memory = Memory(shape=shape, depth=max(2, g.layout.pre_depth), init=[])
+            m.submodules[name] = memory
+            found.append((memory.write_port(), memory.read_port()))
+        (x_port, x_read), (list_port, list_read) = found
+        # A register in front of each write port: the earliest reader comes two clocks after the spike.
+        x_write, list_write = Signal(_write(x_port)), Signal(_write(list_port))
+        for port, ahead in ((x_port, x_write), (list_port, list_write)):
+            m.d.sync += [port.en.eq(ahead.en), port.addr.eq(ahead.addr), port.data.eq(ahead.data)]
+        return x_write, list_write, x_read, list_read
+
+    # -- option recurrent --------------------------------------------------------------------------------------------
+    @property
+    def _list_base(self) -> list[int]:
+        """Where the active signals from below begin in each layer's list; those of its own end before."""
+        g = self.geometry
+        return [base + own for base, own in zip(g.layout.pre_base, g.own, strict=True)]
+
+    def _halves(self, m: Module) -> tuple[Any, ...]:
+        """The same as :meth:`_memories`, twice; a spike also goes to its own layer, in the half of the next step."""
+        g = self.geometry
+        m.submodules.halves = halves = Halves(self.config)
+        own = self.spike_valid & (self.spike_layer != self.config.depth - 1)
+        own_base = [base + below for base, below in zip(g.layout.pre_base, g.below, strict=True)]
+        last = [base - 1 for base in self._list_base[:-1]] + [0]
+        m.d.comb += [
+            halves.swap.eq(self.restart),
+            halves.x_next.en.eq(own),
+            halves.x_next.addr.eq(by_index(m, self.spike_layer, own_base, "own_base") + self.spike_post),
+            halves.x_next.data.eq(Mux(self.spike, self.config.formats.spike, 0)),
+            halves.list_next.en.eq(own & self.spike),
+            halves.list_next.addr.eq(by_index(m, self.spike_layer, last, "last_own_event") - self.spike_event),
+            halves.list_next.data.eq(by_index(m, self.spike_layer, g.below, "own_pre") + self.spike_post),
+        ]
+        return halves.x_now, halves.list_now, halves.x_read, halves.list_read
+
+    def _list_start(self, m: Module) -> Signal:
+        """Where the sweep's list of active signals begins: with the layer's spikes of the step before."""
+        g = self.geometry
+        events = [Signal(g.post_bits, name=f"own_events{i}") for i in range(self.config.depth - 1)]
+        for i, count in enumerate(events):
+            with m.If(self.spike_valid & (self.spike_layer == i)):
+                m.d.sync += count.eq(self.spike_event + self.spike)
+        before = by_index(m, self.sweep_layer, [*events, C(0)], "events_before")
+        start = Signal(g.pre_address_bits)
+        m.d.comb += self.own_events.eq(Mux(self.fresh_neurons, 0, before))
+        with m.If(self.sweep):
+            m.d.sync += start.eq(by_index(m, self.sweep_layer, self._list_base, "list_base") - self.own_events)
+        return start
+
+    def _started(self, m: Module, beat: data.View, x: Value) -> Value:
+        """X at R1, zero for the own spikes of a step before the sample's first."""
+        before = Signal()
+        m.d.sync += before.eq(
+            self.fresh_neurons & (beat.pre >= by_index(m, beat.layer, self.geometry.below, "own_from"))
+        )
+        return Mux(before, 0, x)
 
 
 def _write(port: wiring.PureInterface) -> data.StructLayout:

@@ -7,7 +7,7 @@ unload chain of the block before has emptied.
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,26 +30,28 @@ class Sequencer(wiring.Component):
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         g = self.geometry = Geometry(config)
-        super().__init__(
-            {
-                #: one clock: a time step begins
-                "begin": In(1),
-                #: one clock: begin a sweep of `layer` in `mode`; only while `idle`
-                "start": In(1),
-                "mode": In(Mode),
-                "layer": In(g.layer_bits),
-                "idle": Out(1),
-                #: events among the inputs of layer 0
-                "input_events": In(g.pre_bits),
-                #: the neuron unit's progress: layer that emits, neurons and spikes so far, all emitted
-                "emitted_layer": In(g.layer_bits),
-                "emitted_valid": In(1),
-                "emitted": In(g.post_bits),
-                "emitted_events": In(g.post_bits),
-                "emitted_all": In(1),
-                "slot": Out(g.slot_layout()),
-            }
-        )
+        ports = {
+            #: one clock: a time step begins
+            "begin": In(1),
+            #: one clock: begin a sweep of `layer` in `mode`; only while `idle`
+            "start": In(1),
+            "mode": In(Mode),
+            "layer": In(g.layer_bits),
+            "idle": Out(1),
+            #: events among the inputs of layer 0
+            "input_events": In(g.pre_bits),
+            #: the neuron unit's progress: layer that emits, neurons and spikes so far, all emitted
+            "emitted_layer": In(g.layer_bits),
+            "emitted_valid": In(1),
+            "emitted": In(g.post_bits),
+            "emitted_events": In(g.post_bits),
+            "emitted_all": In(1),
+            "slot": Out(g.slot_layout()),
+        }
+        if config.recurrent:
+            #: spikes of `layer` in the step before: the first events of its list
+            ports["own_events"] = In(g.pre_bits)
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -71,20 +73,35 @@ class Sequencer(wiring.Component):
             of_mode.eq(Mux(self.start, self.mode, mode)),
             below.eq(self.emitted_valid & (self.emitted_layer + 1 == of_layer)),
         ]
+        # Events: among the inputs, before a neuron has fired, and since; neurons that have been emitted.
+        active: Value = self.input_events
+        none: Value = C(0)
+        fired: Value = self.emitted_events
+        emitted: Value = self.emitted
+        if config.recurrent:
+            before, known = Signal(g.pre_bits), Signal(g.pre_bits)
+            m.d.comb += known.eq(Mux(self.start, self.own_events, before))
+            m.d.sync += before.eq(known)
+            active, none, fired = active + known, known, fired + known
+            # own spikes come after those that the layer below is firing
+            emitted = emitted + Mux(self.emitted_all, by_index(m, of_layer, g.own, "own_of_layer"), 0)
         with m.If(self.start & (~sums_currents(self.mode) | (self.layer == 0))):
             m.d.sync += closed.eq(1)
             with m.If(self.mode == Mode.FORWARD):
-                m.d.sync += limit.eq(self.input_events)
+                m.d.sync += limit.eq(active)
             with m.Else():
                 m.d.sync += limit.eq(by_index(m, self.layer, g.pres, "start_pres"))
+            if config.recurrent:
+                with m.If(self.mode == Mode.BACKWARD):
+                    m.d.sync += limit.eq(by_index(m, self.layer, g.below, "start_below"))
         with m.Elif(self.start | ~closed):
             m.d.sync += closed.eq(below & self.emitted_all)
             with m.If(~below):
-                m.d.sync += limit.eq(0)
+                m.d.sync += limit.eq(none)
             with m.Elif(of_mode == Mode.FORWARD):
-                m.d.sync += limit.eq(self.emitted_events)
+                m.d.sync += limit.eq(fired)
             with m.Else():
-                m.d.sync += limit.eq(self.emitted)
+                m.d.sync += limit.eq(emitted)
 
         more, last, issue = Signal(), Signal(), Signal()
         per_post = neuron_clocks(config)

@@ -184,7 +184,7 @@ SEQUENCER = {
     "block-base": M("sequencer.py", "base.eq(base + pres)", "base.eq(base + pres + 1)",
                     "blocks lie one word further apart than the host wrote them"),
     "last-late": M("sequencer.py", "(index_1 == limit)", "(index == limit)", "a block ends with an empty slot"),
-    "neurons-for-events": M("sequencer.py", "limit.eq(self.emitted_events)", "limit.eq(self.emitted)",
+    "neurons-for-events": M("sequencer.py", "limit.eq(fired)", "limit.eq(emitted)",
                             "inference visits as many signals as there are neurons below"),
     "closed-early": M("sequencer.py", "closed.eq(below & self.emitted_all)", "closed.eq(below)",
                       "a sweep ends with what the layer below has emitted so far"),
@@ -196,7 +196,7 @@ SEQUENCER = {
                      "blocks keep more distance than they need"),
     "period-backward": M("sequencer.py", "(mode == Mode.TRACE) | (mode == Mode.BACKWARD)", "(mode == Mode.TRACE)",
                          "a backward sweep reads sums that are not written yet"),
-    "events-plus-one": M("sequencer.py", "limit.eq(self.input_events)", "limit.eq(self.input_events + 1)",
+    "events-plus-one": M("sequencer.py", "limit.eq(active)", "limit.eq(active + 1)",
                          "inference visits one input behind the list of active ones"),
 }  # fmt: skip
 
