@@ -80,7 +80,8 @@ class Sequencer(wiring.Component):
         emitted: Value = self.emitted
         if config.recurrent:
             before, known = Signal(g.pre_bits), Signal(g.pre_bits)
-            m.d.comb += known.eq(Mux(self.start, self.own_events, before))
+            with m.If(of_mode == Mode.FORWARD):
+                m.d.comb += known.eq(Mux(self.start, self.own_events, before))
             m.d.sync += before.eq(known)
             active, none, fired = active + known, known, fired + known
             # own spikes come after those that the layer below is firing

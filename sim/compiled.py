@@ -104,7 +104,7 @@ class CompiledCore:
         x = np.ascontiguousarray(inputs, dtype=np.int8)
         y = None if target is None else np.ascontiguousarray(target, dtype=np.int16)
         # A step retires each word at most twice (trace sweep, update sweep): make room before, a step cannot be undone.
-        room = 2 * self.config.synapses + self.config.groups * 2 * sum(self.config.layers)
+        room = 2 * self.config.synapses + self.config.groups * 3 * sum(self.config.layers)
         room += 16 * sum(self.config.layers) + 64
         if len(self._records) < room:
             self._records = np.zeros(room, dtype=RECORD)

@@ -58,6 +58,7 @@ _KINDS = [f"unit.{unit.value}" for unit in NeuronUnit] + [f"bank.{bank.value}" f
 _OPTIONS = [
     "early_stop.off", "early_stop.taken", "early_stop.not_yet", "early_stop.rest_infers", "early_stop.ended_by_reset",
     "probe.measured", "probe.past_the_table", "probe.in_inference",
+    "recurrent.spikes_before", "recurrent.spikes_of_the_sample_before", "recurrent.several_blocks",
 ]  # fmt: skip
 
 # -- link -------------------------------------------------------------------------------------------------------------
@@ -124,6 +125,8 @@ class Observer:
         self.counts: Counter[str] = Counter()
         self._case = case
         self._before: StepInput | None = None
+        #: whether a hidden neuron fired in the step before
+        self._fired = False
         #: whether the sample has learned at all, whether its last step did, whether it has had a step
         self._learned = self._learning = self._began = self._stopped = False
         self._network(case)
@@ -155,6 +158,7 @@ class Observer:
         ragged = [Layout(c).blocks(i) > 1 and c.post(i) % c.lanes > 0 for i in range(c.depth)]
         hit("geometry.ragged_block", any(ragged))
         hit("geometry.whole_blocks", c.lanes > 1 and any(size % c.lanes == 0 for size in posts))
+        hit("recurrent.several_blocks", c.recurrent and any(size > c.lanes for size in posts[:-1]))
         fmt = c.formats.weight
         hit("weights.all_highest", any((w == fmt.max).all() for w in case.weights))
         hit("weights.all_lowest", any((w == fmt.min).all() for w in case.weights))
@@ -168,6 +172,10 @@ class Observer:
             hit("probe.measured", trace.probed)
             hit("probe.past_the_table", stimulus.probe and trace.learned and not trace.probed)
             hit("probe.in_inference", stimulus.probe and not trace.learned)
+        if c.recurrent:
+            hit("recurrent.spikes_before", self._fired and not stimulus.reset)
+            hit("recurrent.spikes_of_the_sample_before", self._fired and stimulus.reset)
+            self._fired = any(layer.spike.any() for layer in trace.layers[:-1])
         if stimulus.reset:
             self._learned = self._learning = self._began = False
         hit("step.sample_reset", stimulus.reset)

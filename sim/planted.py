@@ -97,6 +97,22 @@ BUGS: dict[str, Bug] = {
         "lanes.py", "beats[0].valid | pending1 | changing", "beats[0].valid | pending1",
         "a probe ends before the last sums have left the adder tree",
     ),
+    "own-spikes-survive-reset": Bug(
+        "presynaptic.py", "self.fresh_neurons & (beat.pre >=", "0 & (beat.pre >=",
+        "a recurrent layer sees its last spikes of the sample before",
+    ),
+    "own-list-moves": Bug(
+        "presynaptic.py", "with m.If(self.sweep):", "with m.If(1):",
+        "the list of a sweep begins where that of the next layer does",
+    ),
+    "own-spikes-unseen": Bug(
+        "halves.py", "odd.eq(~odd)", "odd.eq(odd)",
+        "the halves of a recurrent network's signals never change places",
+    ),
+    "own-spikes-get-errors": Bug(
+        "sequencer.py", "with m.If(self.mode == Mode.BACKWARD):", "with m.If(0):",
+        "a recurrent layer passes errors back through its own spikes",
+    ),
 }  # fmt: skip
 
 

@@ -137,6 +137,9 @@ def _smaller_networks(case: Case) -> Iterator[Case]:
     if config.max_steps > 4:
         short = p.with_(schedule=tuple(step for step in p.schedule if step < 4))
         yield from _valid(case, lambda: replace(case, config=config.with_(max_steps=4), parameters=short))
+    if config.recurrent:
+        off = config.with_(recurrent=False)
+        yield from _valid(case, lambda: replace(case, config=off, weights=_weights(case, off)))
     for simpler in ({"bank": BankKind.DUAL_PORT}, {"neuron_unit": NeuronUnit.PIPELINED}):
         if any(getattr(config, name) is not kind for name, kind in simpler.items()):
             yield from _valid(case, lambda simpler=simpler: replace(case, config=config.with_(**simpler)))  # type: ignore[misc]
@@ -160,8 +163,18 @@ def _valid(case: Case, make: Callable[[], Case]) -> Iterator[Case]:
 
 
 def _resized(case: Case, layers: tuple[int, ...]) -> Case:
-    weights = [w[: layers[i + 1], : layers[i]] for i, w in enumerate(case.weights)]
-    return Case(case.config.with_(layers=layers), case.parameters, weights, _fitted(case.stimuli, layers))
+    config = case.config.with_(layers=layers)
+    return Case(config, case.parameters, _weights(case, config), _fitted(case.stimuli, layers))
+
+
+def _weights(case: Case, config: NetworkConfig, first: int = 0) -> list[Ints]:
+    """Weights of a case, cut for a smaller configuration whose first layer is ``first``."""
+    cut = []
+    for i in range(config.depth):
+        w, below = case.weights[first + i], case.config.layers[first + i]
+        pres = [*range(config.layers[i]), *range(below, below + config.own(i))]
+        cut.append(w[: config.post(i), pres])
+    return cut
 
 
 def _layers_dropped(case: Case, keep: slice) -> Case:
@@ -169,7 +182,7 @@ def _layers_dropped(case: Case, keep: slice) -> Case:
     layers = config.layers[keep]
     rows = {name: getattr(p, name)[keep] for name in ("theta", "rho", "lam", "a", "rate", "adapt_rate")}
     made: tuple[NetworkConfig, Parameters] = config.with_(layers=layers), p.with_(**rows)
-    return Case(*made, case.weights[keep], _fitted(case.stimuli, layers))
+    return Case(*made, _weights(case, made[0], keep.start or 0), _fitted(case.stimuli, layers))
 
 
 def _fitted(stimuli: list[StepInput], layers: tuple[int, ...]) -> list[StepInput]:

@@ -138,12 +138,13 @@ def units(readout: Readout) -> st.SearchStrategy[NeuronUnit]:
     return st.sampled_from((NeuronUnit.PIPELINED, NeuronUnit.PIPELINED, *serial))
 
 
-def options(readout: Readout) -> st.SearchStrategy[dict[str, bool]]:
-    """Options of learning that the readout allows, each in a third of the networks."""
+def options(readout: Readout, layers: tuple[int, ...]) -> st.SearchStrategy[dict[str, bool]]:
+    """Options of learning that readout and layers allow, each in a third of the networks."""
     some = st.sampled_from((True, False, False))
-    return st.fixed_dictionaries(
-        {name: some for name in OPTIONS if not (name == "early_stop" and readout is Readout.TARGET)}
-    )
+    without = {"early_stop"} if readout is Readout.TARGET else set()
+    if len(layers) == 2:
+        without.add("recurrent")
+    return st.fixed_dictionaries({name: some for name in OPTIONS if name not in without})
 
 
 @st.composite
@@ -165,7 +166,7 @@ def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
             neuron_unit=draw(units(readout)),
             bank=draw(st.sampled_from(BankKind)),
             formats=draw(formats()),
-            **draw(options(readout)),
+            **draw(options(readout, layers)),
         )
     except ConfigError:  # a sum that golden's 64 bits do not hold
         assume(False)
@@ -251,7 +252,8 @@ def samples() -> st.SearchStrategy[Sample]:
 
 def enough_steps(config: NetworkConfig) -> int:
     """Steps that compare about WORDS words, were they all scheduled."""
-    per_step = 2 * config.synapses + config.groups * sum(config.layers[:-1]) + 9 * sum(config.layers[1:])
+    pres = sum(config.pre(i) for i in range(config.depth))
+    per_step = 2 * config.synapses + config.groups * pres + 9 * sum(config.layers[1:])
     return min(MAX_STEPS, max(MIN_STEPS, WORDS // per_step))
 
 
@@ -288,7 +290,7 @@ def devices(draw: Draw, readout: Readout) -> NetworkConfig:
         neuron_unit=draw(units(readout)),
         bank=draw(st.sampled_from(BankKind)),
         formats=draw(st.sampled_from((Formats(), NARROW, WIDE))),
-        **draw(options(readout)),
+        **draw(options(readout, layers)),
     )
 
 

@@ -21,6 +21,7 @@ UNITS: dict[str, list[str]] = {
     "crc.py": ["frames"],
     "engine.py": ["serial"],
     "frames.py": ["frames"],
+    "halves.py": [],
     "host_port.py": ["host_port", "register_map", "memory_map"],
     "link.py": ["command"],
     "presynaptic.py": ["presynaptic"],
@@ -47,6 +48,10 @@ OPTION_TESTS = [
         "test_the_host_sets_and_reads_the_changes", "test_registers_of_options",
     )
 ]  # fmt: skip
+
+#: Files that recurrent layers add or change, and their tests.
+RECURRENT = {"backward.py", "halves.py", "presynaptic.py", "sequencer.py"}
+RECURRENT_TESTS = [f"{INTEGRATION}recurrent.py::{name}" for name in ("test_lockstep", "test_clocks")]
 
 READOUTS = ("membrane", "spike", "target")
 #: Lockstep on Amaranth's simulator: a first look, then every pattern and format, odd geometries and reads by the host.
@@ -111,10 +116,12 @@ def stages(file: str) -> list[list[str]]:
         found = [units + FIRST, EDGES + PYSIM, COMPILED]
         if file in WITH_OPTIONS:
             found[0] = [*units, *OPTION_TESTS, *FIRST]
+        if file in RECURRENT:
+            found[0] = [*units, *RECURRENT_TESTS, *FIRST]
     return [stage for stage in found if stage]
 
 
 def control_stages() -> list[list[str]]:
     """Every killer once, for the run on the RTL as it is."""
     units = sorted({f"{RTL}{name}.py" for names in UNITS.values() for name in names} - set(EDGES))
-    return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, OPTION_TESTS, units[::2], units[1::2]]
+    return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, OPTION_TESTS, RECURRENT_TESTS, units[::2], units[1::2]]
