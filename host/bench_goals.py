@@ -2,7 +2,8 @@
 
 Run as ``python -m solsa.host.bench_goals --json docs/results/goals.json``. Samples run as compiled loops with the words
 of the golden device (host/fast_golden.py). Beside the network that ``learn`` takes, one with a second hidden layer of
-the same size; its recipe is that of the first, not tuned again.
+the same size, and one whose hidden layer is recurrent (option ``recurrent``, docs/decisions/0012-recurrence.md); their
+recipes are that of the first, not tuned again.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ def deeper(recipe: Recipe) -> Recipe:
     return recipe.with_(weight_sd=(first, BETWEEN, last), rates=(recipe.rates[0], recipe.rates[0], recipe.rates[-1]))
 
 
-def measured(dataset: Dataset, seeds: int, *, layers: int = 1, epochs: int | None = None) -> dict[str, Any]:
+def measured(
+    dataset: Dataset, seeds: int, *, layers: int = 1, recurrent: bool = False, epochs: int | None = None
+) -> dict[str, Any]:
     """Test accuracies of a data set with so many hidden layers of the size that ``solsa learn`` takes."""
     config, recipe, encoder = plan_for(dataset)
+    config = config.with_(recurrent=recurrent)
     if layers > 1:
         first, *_, last = config.layers
         config = config.with_(layers=(first, *(config.layers[1],) * layers, last))
@@ -77,8 +81,10 @@ def main() -> int:
             dataset = load_dataset(where(name))
             entry = found[name] = {"goal": GOALS[name], "one": measured(dataset, options.seeds, epochs=options.epochs)}
             entry["two"] = measured(dataset, options.seeds, layers=2, epochs=options.epochs)
+            entry["recurrent"] = measured(dataset, options.seeds, recurrent=True, epochs=options.epochs)
             print(f"{name}: {entry['one']['mean']:.4f}, goal {GOALS[name]:g}; "
-                  f"two hidden layers {entry['two']['mean']:.4f}", flush=True)  # fmt: skip
+                  f"two hidden layers {entry['two']['mean']:.4f}, "
+                  f"recurrent {entry['recurrent']['mean']:.4f}", flush=True)  # fmt: skip
             keep(options.json, results=found, seeds=options.seeds)
     return 0
 

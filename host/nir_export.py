@@ -23,7 +23,7 @@ from .data_files import FloatArray
 from .encoders import Encoder
 from .events import Binning
 from .files import write_atomically
-from .network import Network
+from .network import Network, NetworkError
 from .nir_graph import NirLayer, import_nir
 from .recipe import Recipe
 
@@ -96,7 +96,14 @@ def export_nir(network: Network, path: str | Path | None = None, *, dt: float = 
     nir.NIRGraph
         Input, Linear or Affine and CubaLIF per layer (CubaLI for a readout that does not spike), Output. The import of
         it is equal in weights, constants, thresholds and, through the metadata, everything else that matters.
+
+    Raises
+    ------
+    NetworkError
+        For a recurrent network.
     """
+    if network.config.recurrent:
+        raise NetworkError("NIR: a network with the option recurrent is not exported, allowed are chains of layers")
     nir = import_nir()
     config, f, p = network.config, network.config.formats, network.parameters
     constant = network.quantiser.constant

@@ -184,7 +184,7 @@ def _refuse_cycle(names: list[str], after: dict[str, list[str]], where: str) -> 
             del path[depth:]
             if name in path:
                 loop = " -> ".join([*path[path.index(name) :], name])
-                raise NetworkError(f"{where}recurrent connection {loop}; the core has none")
+                raise NetworkError(f"{where}recurrent connection {loop}; allowed are chains of layers")
             if name in done and depth:
                 continue
             path.append(name)

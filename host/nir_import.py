@@ -192,7 +192,7 @@ def import_nir(
 
 
 def _with(base: NetworkConfig, changes: dict[str, Any]) -> NetworkConfig:
-    for key in ("layers", "readout"):
+    for key in ("layers", "readout", "recurrent"):
         if key in changes:
             raise ConfigError(f"NIR: {key} follows from the graph and cannot be given")
     try:

@@ -39,6 +39,8 @@ class Recipe:
         Width of the Gaussian surrogate, in units of the membrane.
     weight_sd : tuple of float
         Standard deviation of the start weights, per layer.
+    recurrent_sd : float
+        The same for the weights of own spikes (option ``recurrent``), times the root of the layer's neurons.
     rates, adapt_rates : tuple of float
         Learning rates of weights and of filter constants in the first epoch, per layer; filter rates of 0 turn
         adaptation off.
@@ -90,6 +92,7 @@ class Recipe:
     stop_margin: float = 0.0
     stop_points: int = 0
     stop_learned: int = 0
+    recurrent_sd: float = 0.3
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
@@ -161,7 +164,7 @@ class Recipe:
 
 
 #: Fields that files of earlier versions do not have.
-_LATER = frozenset({"search", "search_samples", "stop_margin", "stop_points", "stop_learned"})
+_LATER = frozenset({"search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd"})
 
 #: Recipes of known data sets, tuned on folds of their training samples.
 RECIPES: dict[str, Recipe] = {
@@ -231,7 +234,7 @@ def default_recipe(config: NetworkConfig, steps: int = 0, samples: int = 0, *, e
     one length; then the second half of a sample learns and decides, with few and small updates, so that a sample does
     not drive the readout to its own label from the first step on.
     """
-    *hidden, last = [config.pre(layer) for layer in range(config.depth)]
+    *hidden, last = config.layers[:-1]  # own spikes are left out: a recurrent network begins as one without them
     if steps:
         found = _for_steps(hidden, last, steps)
         epochs = found.epochs if not samples else max(found.epochs, min(40, 2000 // samples))
@@ -295,16 +298,24 @@ def _spread(fastest: float, slowest: float) -> tuple[float, ...]:
 def initial_weights(config: NetworkConfig, recipe: Recipe, seed: int) -> list[Ints]:
     """Start weights, uniform with the recipe's standard deviation, int64 [M, N] per layer.
 
+    Those of own spikes (option ``recurrent``) are drawn apart, so that a seed gives the others with and without them.
     Only PCG64's raw output and exact arithmetic are used, so a seed gives the same weights on every machine and with
     every NumPy.
     """
-    fmt, source = config.formats.weight, np.random.PCG64(np.random.SeedSequence([seed, 0]))
-    found = []
-    for layer, sd in enumerate(per_layer(recipe.weight_sd, config.depth)):
-        posts, pres = config.post(layer), config.pre(layer)
+    fmt = config.formats.weight
+    source, own_source = (np.random.PCG64(np.random.SeedSequence([seed, key])) for key in (0, 2))
+
+    def uniform(source: np.random.PCG64, posts: int, pres: int, sd: float) -> Ints:
         unit = (source.random_raw(posts * pres) >> np.uint64(11)) * 2.0**-52 - 1.0  # uniform in [-1, 1)
         values = np.rint(unit * (sd * np.sqrt(3.0)) * fmt.one)
-        found.append(np.clip(values, fmt.min, fmt.max).astype(np.int64).reshape(posts, pres))
+        return np.clip(values, fmt.min, fmt.max).astype(np.int64).reshape(posts, pres)
+
+    found = []
+    for layer, sd in enumerate(per_layer(recipe.weight_sd, config.depth)):
+        posts = config.post(layer)
+        weights = uniform(source, posts, config.layers[layer], sd)
+        own = uniform(own_source, posts, config.own(layer), recipe.recurrent_sd / np.sqrt(posts))
+        found.append(np.hstack([weights, own]))
     return found
 
 

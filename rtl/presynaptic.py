@@ -221,12 +221,12 @@ class Presynaptic(wiring.Component):
 
     def _memories(self, m: Module) -> tuple[Any, ...]:
         """Memories of x and of the active list: what is written next, and a read port of each."""
-        g, found = self.geometry, []
-        for name, shape in (("x_memory", shape_of(self.config.formats.input)), ("active", g.pre_bits)):
-            memory = Memory(shape=shape, depth=max(2, g.layout.pre_depth), init=[])
-            m.submodules[name] = memory
-            found.append((memory.write_port(), memory.read_port()))
-        (x_port, x_read), (list_port, list_read) = found
+        g, input_format = self.geometry, self.config.formats.input
+        depth = max(2, g.layout.pre_depth)
+        m.submodules.x_memory = x_memory = Memory(shape=shape_of(input_format), depth=depth, init=[])
+        m.submodules.active = active = Memory(shape=g.pre_bits, depth=depth, init=[])
+        x_port, x_read = x_memory.write_port(), x_memory.read_port()
+        list_port, list_read = active.write_port(), active.read_port()
         # A register in front of each write port: the earliest reader comes two clocks after the spike.
         x_write, list_write = Signal(_write(x_port)), Signal(_write(list_port))
         for port, ahead in ((x_port, x_write), (list_port, list_write)):

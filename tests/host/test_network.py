@@ -170,6 +170,18 @@ def test_start_weights_depend_on_the_seed_alone_and_have_the_spread() -> None:
     assert first[0][0, :4].tolist() == [-2352, -1494, 1710, 466]  # stored: not to change with NumPy or the machine
 
 
+def test_start_weights_of_own_spikes_come_after_those_without() -> None:
+    config, recipe = preset("vowels"), RECIPES["JapaneseVowels"].with_(recurrent_sd=0.8)
+    plain, found = (initial_weights(c, recipe, 3) for c in (config, config.with_(recurrent=True)))
+    assert np.array_equal(found[0][:, :12], plain[0])
+    assert np.array_equal(found[1], plain[1])
+    own = found[0][:, 12:] / config.formats.weight.one
+    assert own.shape == (64, 64)
+    assert np.std(own) == pytest.approx(0.8 / 8, rel=0.05)
+    assert "recurrent_sd" in recipe.to_dict()
+    assert "recurrent_sd" not in RECIPES["JapaneseVowels"].to_dict()
+
+
 def test_a_recipe_fits_any_depth_and_number_of_groups() -> None:
     rows = ((0.1, 0.2, 0.3, 0.4), (0.5, 0.6, 0.7, 0.8))
     recipe = RECIPES["JapaneseVowels"].with_(rates=(0.1, 0.2), a=rows, lam=rows[::-1])

@@ -339,8 +339,8 @@ def one(**more: Any) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (loop, "NIR: recurrent connection 1 -> rec -> 1; the core has none"),
-        (inner, "NIR node '1': recurrent connection lif -> w_rec -> lif; the core has none"),
+        (loop, "NIR: recurrent connection 1 -> rec -> 1; allowed are chains of layers"),
+        (inner, "NIR node '1': recurrent connection lif -> w_rec -> lif; allowed are chains of layers"),
         (fork, "NIR node '0': 2 outputs"),
         (
             lambda: chain(linear(3, 6), nir.Threshold(np.ones(3)), linear(3, 3), norse(3)),
@@ -390,12 +390,20 @@ def test_options_that_cannot_be() -> None:
         ({"dt": 0}, "dt 0, allowed is a positive time"),
         ({"layers": (1, 2)}, "layers follows from the graph"),
         ({"readout": Readout.SPIKE}, "readout follows from the graph"),
+        ({"recurrent": True}, "recurrent follows from the graph"),
         ({"lanes": 3}, "3 lanes, allowed a power of two"),
         ({"lame": 3}, "unexpected keyword argument 'lame'"),
         ({"classes": [1]}, "1 classes for 3 outputs"),
     ):
         with pytest.raises((NetworkError, ConfigError), match=message):
             import_nir(graph, **options)
+
+
+def test_a_recurrent_network_is_not_exported(tmp_path: Path) -> None:
+    network = Network.create((3, 4, 2), recurrent=True)
+    with pytest.raises(NetworkError, match="NIR: a network with the option recurrent is not exported, allowed are"):
+        network.to_nir(tmp_path / "a.nir")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_program_imports_and_exports(tmp_path: Path) -> None:
