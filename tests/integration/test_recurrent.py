@@ -11,8 +11,10 @@ from networks import Case, make_case
 
 from solsa.contract import BankKind, NetworkConfig, NeuronUnit, Readout
 from solsa.contract.cycles import predicted_cycles
+from solsa.golden import GoldenCore
 from solsa.rtl import presynaptic
 from solsa.rtl.halves import Halves
+from solsa.sim import shrink
 from solsa.sim.coverage import Observer
 from solsa.sim.lockstep import Lockstep, Mismatch
 from solsa.sim.pysim import PysimCore
@@ -25,11 +27,7 @@ OWN = NetworkConfig(
 SERIAL = OWN.with_(
     layers=(1, 2, 2), lanes=1, neuron_unit=NeuronUnit.SERIAL, bank=BankKind.SINGLE_PORT, readout=Readout.SPIKE
 )
-KINDS = {
-    "two lanes": OWN,
-    "single port": OWN.with_(bank=BankKind.SINGLE_PORT, readout=Readout.TARGET),
-    "serial": SERIAL,
-}
+KINDS = {"single port": OWN.with_(bank=BankKind.SINGLE_PORT, readout=Readout.TARGET), "serial": SERIAL}
 
 
 def firing(config: NetworkConfig, learn: str, seed: int = 2) -> Case:
@@ -98,14 +96,29 @@ class OneHalf(Halves):
         return m
 
 
-@pytest.mark.parametrize("learn", ["RL", "r."], ids=["learning", "inference"])
-def test_one_half_is_not_enough(learn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_half_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Later blocks would see spikes of this step; with a lane for every neuron there is only one block."""
     monkeypatch.setattr(presynaptic, "Halves", OneHalf)
-    config = OWN.with_(layers=(2, 7, 2), lanes=1, groups=1)
-    case = firing(config, learn, seed=5)
+    config = OWN.with_(layers=(2, 5, 2), lanes=1, groups=1)
+    case = firing(config, "RLr.", seed=4)
     found = first_mismatch(case)
     assert found is not None
     assert (found.layer, found.kind) == (0, "current")
     assert found.post > 0
     assert first_mismatch(replace(case, config=config.with_(lanes=8))) is None
+
+
+def test_a_failure_can_be_shrunk() -> None:
+    """Every smaller network is whole; a layer that becomes the readout loses its own spikes, as does one without."""
+    case = make_case(OWN.with_(layers=(2, 4, 3, 2)), 0, "RL.")
+    found = list(shrink._smaller_networks(case))
+    for smaller in found:
+        golden = GoldenCore(smaller.config, smaller.parameters, smaller.weights)
+        for one in smaller.stimuli:
+            golden.step(one.inputs, label=one.label, learn=one.learn)
+    sizes = {one.config.layers: one for one in found if one.config.recurrent}
+    own = case.weights[0][:2, [0, 1, 2, 3]]
+    assert sizes[2, 2, 3, 2].weights[0].tolist() == own.tolist()
+    assert sizes[4, 3, 2].weights[0].tolist() == case.weights[1].tolist()
+    assert sizes[2, 4, 3].weights[1].tolist() == case.weights[1][:, :4].tolist()
+    assert any(not one.config.recurrent and one.config.layers == case.config.layers for one in found)
