@@ -86,6 +86,8 @@ class NetworkConfig:
         Measurement of what an update at each step would change (S[t], docs/how_it_works.md).
     recurrent : bool
         Hidden layers have their own spikes of the step before as further pre-synaptic signals.
+    normalise : bool
+        A running mean of |delta| per neuron, by which its learning rate is divided (docs/how_it_works.md).
     formats : Formats
         Every number format.
     """
@@ -102,6 +104,7 @@ class NetworkConfig:
     early_stop: bool = False
     probe: bool = False
     recurrent: bool = False
+    normalise: bool = False
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
@@ -136,6 +139,8 @@ class NetworkConfig:
             found.append("early_stop with readout target, which has no classes, allowed membrane or spike")
         if self.recurrent and len(self.layers) == 2:
             found.append("recurrent without a hidden layer, allowed with three sizes or more")
+        if self.serial and self.normalise:
+            found.append("normalise with the serial neuron unit, allowed is the pipelined one")
         if self.serial and self.readout is Readout.TARGET:
             found.append("readout target with the serial neuron unit, allowed membrane or spike")
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
@@ -252,7 +257,7 @@ class NetworkConfig:
 
 
 #: Fields that add something to a core and are off in every preset.
-OPTIONS = ("early_stop", "probe", "recurrent")
+OPTIONS = ("early_stop", "probe", "recurrent", "normalise")
 _ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
 
 

@@ -122,6 +122,8 @@ class Operation:
 DECAY_FRAC = 16
 #: Extra bits below the decay constant in which the adaptive constant accumulates its steps.
 ADAPT_GUARD = 8
+#: Extra bits below delta's in which the running mean of |delta| is kept (option normalise).
+MEAN_GUARD = 8
 #: log2(e) with 14 fraction bits, for exp(-z) = 2**(-z*log2(e)).
 LOG2E_FRAC = 14
 LOG2E = 23637
@@ -208,6 +210,11 @@ class Formats:
         return Format(31, self.weight.frac, signed=False)
 
     @property
+    def mean_error(self) -> Format:
+        """m, the running mean of |delta| of a neuron."""
+        return Format(self.delta.width - 1 + MEAN_GUARD, self.delta.frac + MEAN_GUARD, signed=False)
+
+    @property
     def spike(self) -> int:
         """The input word of a spike (1.0)."""
         return self.input.one
@@ -248,6 +255,7 @@ class Formats:
         shift = self.operations()["weight_step"].shift
         rows = [
             Operation("change", "S[t]' = S[t] + [sum |g*eps|]", shift, Rounding.FLOOR, "change", Overflow.SATURATE),
+            Operation("mean_error", "m' = m + [(|d| - m)*2**-n]", 0, Rounding.FLOOR, "mean_error", Overflow.NONE, True),
         ]
         return {row.name: row for row in rows}
 

@@ -101,6 +101,7 @@ class Layout:
             "adaptive_filters": posts * (f.filter_trace.width + f.adapt_trace.width)
             + c.depth * groups * (f.adaptive.width + f.decay.width),
             "errors": posts * (f.delta.width + f.rate_step.width),
+            **({"mean_errors": posts * f.mean_error.width} if c.normalise else {}),
         }
 
     def bptt_bits(self, steps: int) -> dict[str, int]:

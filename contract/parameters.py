@@ -11,6 +11,10 @@ from .formats import ADAPT_GUARD, DECAY_FRAC
 from .random import DEFAULT_RNG
 from .registers import (
     MANTISSA_BITS,
+    NORM_LIMIT_BITS,
+    NORM_REFERENCE_BITS,
+    NORM_SHIFT,
+    NORM_SHIFT_MAX,
     SHIFT_BITS,
     STOP_POINTS_BITS,
     SURROGATE_SHIFT_BITS,
@@ -25,6 +29,8 @@ from .registers import (
 Rate = tuple[int, int]
 #: Filter or membrane constants [layer][group], or [group] for all layers alike.
 Constants = tuple[tuple[float, ...], ...] | tuple[float, ...]
+#: (bits of the running mean at which a rate is as given, largest power of two that divides or multiplies it).
+Norm = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class Parameters:
         Master state of the random generator at the start.
     stop_margin, stop_points : int
         Early stop: score by which the label must lead, and scheduled steps of a sample at which it must; 0 is off.
+    norm, norm_shift : tuple of (reference, limit), int
+        Rates divided by the neuron's running mean of |delta|, one pair per layer, see ``LayerRegister``; none: off.
     """
 
     theta: tuple[int, ...]
@@ -69,6 +77,8 @@ class Parameters:
     rng: int = DEFAULT_RNG
     stop_margin: int = 0
     stop_points: int = 0
+    norm: tuple[Norm, ...] = ()
+    norm_shift: int = NORM_SHIFT
 
     def check(self, config: NetworkConfig) -> None:
         """Raise ConfigError (one line) if a value does not fit the configuration."""
@@ -105,6 +115,17 @@ class Parameters:
         _inside("stop_points", self.stop_points, 0, (1 << STOP_POINTS_BITS) - 1)
         if self.stop_points and not config.early_stop:
             raise ConfigError("stop_points needs a configuration with early_stop, such as preset vowels+early_stop")
+        self._check_norm(config)
+
+    def _check_norm(self, config: NetworkConfig) -> None:
+        if self.norm and not config.normalise:
+            raise ConfigError("norm needs a configuration with normalise, such as preset vowels+normalise")
+        if self.norm and len(self.norm) != config.depth:
+            raise ConfigError(f"norm has {len(self.norm)} layers, the network has {config.depth}")
+        for layer, (reference, limit) in enumerate(self.norm):
+            _inside(f"norm reference of layer {layer}", reference, 0, (1 << NORM_REFERENCE_BITS) - 1)
+            _inside(f"norm limit of layer {layer}", limit, 0, (1 << NORM_LIMIT_BITS) - 1)
+        _inside("norm_shift", self.norm_shift, 0, NORM_SHIFT_MAX)
 
     def constant_words(self) -> list[tuple[int, int]]:
         """(register address, value) of everything that neither learning nor the random generator changes, but rates."""
@@ -122,8 +143,13 @@ class Parameters:
             (Register.STOP_MARGIN, self.stop_margin),
             (Register.STOP_POINTS, self.stop_points),
         ]
+        norm: list[tuple[int, int]] = [(Register.NORM_SHIFT, self.norm_shift)]
+        for layer, (reference, limit) in enumerate(self.norm or ((0, 0),) * config.depth):
+            norm.append((layer_address(layer, LayerRegister.NORM_REFERENCE), reference))
+            norm.append((layer_address(layer, LayerRegister.NORM_LIMIT), limit))
         # a probe that was cut short ends here
-        return [*(stop if config.early_stop else []), *([(Register.PROBE, 0)] if config.probe else [])]
+        probe = [(int(Register.PROBE), 0)] if config.probe else []
+        return [*(stop if config.early_stop else []), *probe, *(norm if config.normalise else [])]
 
     def start_words(self) -> list[tuple[int, int]]:
         """(register address, value) of the random generator and the adaptive constants at the start."""
@@ -135,9 +161,10 @@ class Parameters:
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain, JSON-ready form; an early stop that is off is left out, as in files of before it was there."""
-        stop = ("stop_margin", "stop_points")
-        return {k: _plain(v) for k, v in self.__dict__.items() if self.stop_points or k not in stop}
+        """Plain, JSON-ready form; options that are off are left out, as in files of before they were there."""
+        stop, norm = ("stop_margin", "stop_points"), ("norm", "norm_shift")
+        off = {*(() if self.stop_points else stop), *(() if self.norm else norm)}
+        return {k: _plain(v) for k, v in self.__dict__.items() if k not in off}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Parameters:
@@ -248,6 +275,7 @@ def make_parameters(
     rng: int = DEFAULT_RNG,
     stop_margin: float = 0.0,
     stop_points: int = 0,
+    norm: tuple[Norm, ...] = (),
 ) -> Parameters:
     """Parameters from real numbers.
 
@@ -281,6 +309,7 @@ def make_parameters(
         rng=rng,
         stop_margin=f.score.from_float(stop_margin),
         stop_points=stop_points,
+        norm=norm,
     )
     made.check(config)
     return made

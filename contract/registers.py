@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .config import CONTRACT_VERSION, MAX_GROUPS, NetworkConfig
+from .formats import MEAN_GUARD
 from .layout import Layout
 from .random import DEFAULT_RNG
 
@@ -33,7 +34,7 @@ class Space(IntEnum):
     #: Schedule table, one word (0 or 1) per step. With the option ``probe`` as many words follow: S of every step,
     #: the changes that updates would have made there, summed over synapses and probes, in units of the weights.
     SCHEDULE = 5
-    #: Surrogate table.
+    #: Surrogate table. With the option ``normalise`` one word per neuron follows: the running mean of its |delta|.
     SURROGATE = 6
     #: Readout summed over the sample, index = readout neuron.
     SCORE = 7
@@ -85,6 +86,8 @@ class Register(IntEnum):
     RIGHT = 16
     #: Option probe, 1: learning steps measure S and change no weight, no filter constant, no generator.
     PROBE = 17
+    #: Option normalise: the running means of |delta| move by 2**-NORM_SHIFT of the way at every update.
+    NORM_SHIFT = 18
     #: Per-layer window, 16 words each, see :class:`LayerRegister`.
     LAYER = 0x40
     #: a of layer l and group g at A + 8*l + g, u0.24.
@@ -109,6 +112,10 @@ class LayerRegister(IntEnum):
     #: a -= q * mantissa * 2**-8 with q = sum(delta*A) >> shift, in units of 2**-24, see parameters.py
     ADAPT_MANTISSA = 5
     ADAPT_SHIFT = 6
+    #: Option normalise: bits of a running mean (see ``Space.SURROGATE``) at which RATE_SHIFT counts as it is; every bit
+    #: more or fewer shifts once more or less, but at most NORM_LIMIT times; 0 is off.
+    NORM_REFERENCE = 7
+    NORM_LIMIT = 8
 
 
 #: Codes of the readouts in the GEOMETRY register.
@@ -117,6 +124,9 @@ MANTISSA_BITS = 16
 SHIFT_BITS = 5
 SURROGATE_SHIFT_BITS = 5
 STOP_POINTS_BITS = 8
+NORM_REFERENCE_BITS, NORM_LIMIT_BITS = 5, 3
+#: Start and largest value of NORM_SHIFT.
+NORM_SHIFT, NORM_SHIFT_MAX = 6, MEAN_GUARD
 
 
 @dataclass(frozen=True)
@@ -200,6 +210,8 @@ def register_map(config: NetworkConfig) -> dict[int, Entry]:
         entries.append(Entry(Register.RIGHT, "right", STOP_POINTS_BITS, False, False, 0, 0, 0))
     if config.probe:
         unsigned(Register.PROBE, "probe", 1, 0)
+    if config.normalise:
+        unsigned(Register.NORM_SHIFT, "norm_shift", NORM_SHIFT_MAX.bit_length(), NORM_SHIFT, high=NORM_SHIFT_MAX)
     th = f.threshold
     for i in range(config.depth):
         base = f"layer{i}"
@@ -212,6 +224,9 @@ def register_map(config: NetworkConfig) -> dict[int, Entry]:
         unsigned(layer_address(i, LayerRegister.RATE_SHIFT), f"{base}.rate_shift", SHIFT_BITS, 0)
         unsigned(layer_address(i, LayerRegister.ADAPT_MANTISSA), f"{base}.adapt_mantissa", MANTISSA_BITS, 0)
         unsigned(layer_address(i, LayerRegister.ADAPT_SHIFT), f"{base}.adapt_shift", SHIFT_BITS, 0)
+        if config.normalise:
+            unsigned(layer_address(i, LayerRegister.NORM_REFERENCE), f"{base}.norm_reference", NORM_REFERENCE_BITS, 0)
+            unsigned(layer_address(i, LayerRegister.NORM_LIMIT), f"{base}.norm_limit", NORM_LIMIT_BITS, 0)
         for g in range(config.groups):
             unsigned(a_address(i, g), f"{base}.a{g}", f.adaptive.width, 0)
             unsigned(lam_address(i, g), f"{base}.lam{g}", f.decay.width, 0)
@@ -228,7 +243,7 @@ def space_words(config: NetworkConfig) -> dict[Space, int]:
         Space.FILTER: layout.filter_depth * layout.filter_banks,
         Space.NEURON: layout.post_depth * 8,
         Space.SCHEDULE: config.max_steps << config.probe,
-        Space.SURROGATE: config.surrogate_entries,
+        Space.SURROGATE: config.surrogate_entries + (layout.post_depth if config.normalise else 0),
         Space.SCORE: config.outputs,
     }
 

@@ -38,14 +38,16 @@ def numbers() -> str:
     lines += ["| quantity | format | smallest | largest | step |", "|---|---|---|---|---|"]
     rows = [(x.name, getattr(f, x.name)) for x in fields(f)]
     rows += [("surrogate h", f.surrogate), ("a, lam as multiplied", f.decay), ("a as stored", f.adaptive)]
+    rows += [(r"m, mean of \|d\|, d = delta (option normalise)", f.mean_error)]
     for name, fmt in rows:
         low, high = fmt.to_float(fmt.min), fmt.to_float(fmt.max)
         lines.append(f"| {name} | {fmt} | {low:g} | {high:g} | 2^-{fmt.frac} |")
     lines += ["", "## Where bits are dropped", "", "Square brackets mark what is rounded.", ""]
     lines += ["| operation | equation | bits | rounding | stored as | overflow |", "|---|---|---|---|---|---|"]
-    for op in f.operations().values():
+    for op in (*f.operations().values(), *f.option_operations().values()):
         bits = "register" if op.variable else op.shift
-        row = (op.name, f"`{op.equation}`", bits, op.rounding.value, op.result, op.overflow.value)
+        equation = op.equation.replace("|", r"\|")
+        row = (op.name, f"`{equation}`", bits, op.rounding.value, op.result, op.overflow.value)
         lines.append("| " + " | ".join(map(str, row)) + " |")
     return "\n".join(lines) + "\n"
 

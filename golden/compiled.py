@@ -20,16 +20,19 @@ from solsa.contract.formats import (
     EXP_WIDTH,
     LOG2E,
     LOG2E_FRAC,
+    MEAN_GUARD,
     RECIPROCAL_BITS,
     Format,
 )
 from solsa.contract.random import MASK32, XORSHIFT, post_hash
+from solsa.contract.registers import SHIFT_BITS
 
 from .arith import Ints, exp_table
 from .core import GoldenCore
 
 _compiled = njit(cache=True)
 _LEFT, _RIGHT, _LAST = XORSHIFT
+LARGEST_SHIFT = (1 << SHIFT_BITS) - 1
 _EXP = exp_table()
 #: Readouts as numbers.
 _MEMBRANE, _SPIKE, _TARGET = 0, 1, 2
@@ -89,6 +92,10 @@ class _Constants(NamedTuple):
     table_shift: int
     rate: Ints
     adapt_rate: Ints
+    #: Option normalise: built in, shift of the means, (reference, limit) [L, 2].
+    normalise: bool
+    norm_shift: int
+    norm: Ints
     a_low: int
     a_high: int
     readout: int
@@ -119,6 +126,7 @@ class _State(NamedTuple):
     delta: Ints
     rate_step: Ints
     a: Ints
+    mean_error: Ints
 
 
 #: Fields of _State before those of LayerState.
@@ -189,6 +197,8 @@ class CompiledCore(GoldenCore):
             lam=np.array(p.lam, dtype=np.int64), theta=np.array(p.theta, dtype=np.int64),
             rho=np.array(p.rho, dtype=np.int64), table=self._table, table_shift=p.surrogate_shift,
             rate=np.array(p.rate, dtype=np.int64), adapt_rate=np.array(p.adapt_rate, dtype=np.int64),
+            normalise=c.normalise, norm_shift=p.norm_shift,
+            norm=np.array(p.norm or ((0, 0),) * c.depth, dtype=np.int64),
             a_low=p.a_min << ADAPT_GUARD, a_high=p.a_max << ADAPT_GUARD, readout=_READOUTS[c.readout],
             schedule=schedule, hashes=self._hashes,
         )  # fmt: skip
@@ -376,6 +386,8 @@ def _update(s: Any, limit: Any, shift: Any, c: Any, label: int, target: Any, ada
         for j in range(words.size):
             words[j] = state = _next(state)
         for i in range(s.sizes[layer + 1]):
+            if c.normalise:
+                bits = _normalised(s, c, layer, i)
             step[i] = rate = _clamp(_half(delta[i] * mantissa, bits), limit.rate_step)
             mask, row, trace = c.hashes[i], weight[i], eps[i]
             for j in range(words.size):
@@ -384,6 +396,20 @@ def _update(s: Any, limit: Any, shift: Any, c: Any, label: int, target: Any, ada
         if adapt:
             _adapt(s, limit, shift, c, layer)
     control[4] += 1
+
+
+@_compiled
+def _normalised(s: Any, c: Any, layer: int, i: int) -> int:
+    """Shift of a post's rate by the mean before this update, which moves on."""
+    mean, bits, shift, limit = s.mean_error[layer, i], 0, c.rate[layer, 1], c.norm[layer, 1]
+    magnitude = (s.delta[layer, i] ^ (s.delta[layer, i] >> 63)) << MEAN_GUARD
+    if mean == 0:
+        s.mean_error[layer, i] = magnitude
+        return shift
+    while mean >> bits:
+        bits += 1
+    s.mean_error[layer, i] = mean + ((magnitude - mean) >> c.norm_shift)
+    return min(max(shift + min(max(bits - c.norm[layer, 0], -limit), limit), 0), LARGEST_SHIFT)
 
 
 @_compiled

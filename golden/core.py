@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from solsa.contract import Format, NetworkConfig, Parameters, Readout
-from solsa.contract.formats import ADAPT_GUARD, Rounding
+from solsa.contract.formats import ADAPT_GUARD, MEAN_GUARD, Rounding
 from solsa.contract.random import xorshift32
+from solsa.contract.registers import SHIFT_BITS
 
 from .arith import Ints, drop, random_bits, saturate, softmax, surrogate_index
 from .state import CoreState, LayerState, StepTrace, posts_of_group
@@ -72,6 +73,11 @@ class GoldenCore:
         self.state.schedule = set(parameters.schedule)
         self._table = np.array(parameters.surrogate, dtype=np.int64)
         self._lam = [np.array(row, dtype=np.int64)[g] for row, g in zip(parameters.lam, self._groups, strict=True)]
+
+    def load_mean_errors(self, means: list[Ints] | None = None) -> None:
+        """Replace the running means of |delta| (option normalise); zero, as after reset, without."""
+        for i, layer in enumerate(self.state.layers):
+            layer.mean_error[:] = 0 if means is None else means[i]
 
     def reset_sample(self) -> None:
         """Start a new sample: state counts as zero from the next step on, the memories keep their words until then."""
@@ -267,9 +273,32 @@ class GoldenCore:
                 product = below.surrogate * self._store("error", error, f.delta)
                 rounded = drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)
                 delta = self._store("hidden_delta", rounded, f.delta)
-        for layer, (mantissa, shift) in zip(s.layers, p.rate, strict=True):
-            rounded = drop(layer.delta * mantissa, shift, Rounding.HALF_UP)
+        for index, (layer, (mantissa, shift)) in enumerate(zip(s.layers, p.rate, strict=True)):
+            product = layer.delta * mantissa
+            if self.config.normalise:
+                shifts = self._normalised(index, shift)
+                rounded = (product + ((1 << shifts) >> 1)) >> shifts
+            else:
+                rounded = drop(product, shift, Rounding.HALF_UP)
             layer.rate_step = self._store("rate_step", rounded, f.rate_step)
+
+    def _normalised(self, index: int, shift: int) -> Ints:
+        """Shift of the rate of every post: one more per bit of its running mean above the reference, and vice versa.
+
+        The mean is that of the updates before this one. A post without one keeps the rate of its layer.
+        """
+        mean, norm = self.state.layers[index].mean_error, self.parameters.norm
+        reference, limit = norm[index] if norm else (0, 0)
+        bits = np.frexp(mean.astype(np.float64))[1].astype(np.int64)  # exact: the mean has fewer than 53 bits
+        more = np.where(mean > 0, np.clip(bits - reference, -limit, limit), 0)
+        return np.clip(shift + more, 0, (1 << SHIFT_BITS) - 1)
+
+    def _advance_means(self) -> None:
+        """Running means of |delta|; the first one counts whole."""
+        for layer in self.state.layers:
+            magnitude = (layer.delta ^ (layer.delta >> 63)) << MEAN_GUARD  # -1 counts as 0: no carry
+            moved = layer.mean_error + ((magnitude - layer.mean_error) >> self.parameters.norm_shift)
+            layer.mean_error = np.where(layer.mean_error > 0, moved, magnitude)
 
     def _measure(self) -> None:
         """Add what an update would change to S of the step: the sum of |g*eps|, exact until it is stored."""
@@ -281,6 +310,8 @@ class GoldenCore:
     def _update(self, label: int, target: Ints | None, adapt: bool) -> None:
         f, ops, s = self.config.formats, self._ops, self.state
         self._errors(label, target)
+        if self.config.normalise:
+            self._advance_means()
         for index, layer in enumerate(s.layers):
             s.rng = xorshift32(s.rng)
             posts, pres = layer.weight.shape

@@ -126,6 +126,12 @@ class FloatCore:
         Range of an adapted ``a``, ``0 <= a_min <= a_max < 1``.
     recurrent : bool
         Hidden layers see their own spikes of the step before; their weights are [M, N + M].
+    reference : sequence of float
+        Rates per post, one number per layer: the rate of a post is divided by two for every bit that its running mean
+        of |delta|, before this update, has more than this number, and vice versa; 0: the layer keeps one rate.
+        Empty: off.
+    limit, memory : int, float
+        Largest power of two by which a rate differs; updates that the mean reaches back.
 
     Raises
     ------
@@ -150,6 +156,9 @@ class FloatCore:
         a_min: float = 0.0,
         a_max: float = 1.0 - 2.0**-12,
         recurrent: bool = False,
+        reference: Sequence[float] = (),
+        limit: int = 2,
+        memory: float = 64.0,
     ) -> None:
         self.layers = tuple(int(size) for size in layers)
         self.depth = len(self.layers) - 1
@@ -183,6 +192,10 @@ class FloatCore:
         self.eta_a = self._rates("eta_a", eta_a)
         #: Filter group of every post, [M] per layer.
         self.group_of = [np.arange(size) % self.groups for size in self.layers[1:]]
+        self.reference = self._rates("reference", tuple(reference) or 0.0)
+        self.limit, self.memory = limit, memory
+        #: Running mean of |delta|, [M] per layer; kept over samples.
+        self.mean_error = [np.zeros(size) for size in self.layers[1:]]
         self.reset()
 
     def _constants(self, name: str, values: ArrayLike) -> FloatArray:
@@ -333,12 +346,22 @@ class FloatCore:
     def _update(self) -> None:
         """All weights, w_ij -= eta delta_i eps_ij; then a_g -= eta_a sum_i in g delta_i A_i."""
         for layer, delta in enumerate(self.delta):
-            self.weights[layer] -= self.eta[layer] * delta[:, None] * self.eps[layer]
+            self.weights[layer] -= (self._eta(layer) * delta)[:, None] * self.eps[layer]
         for layer, delta in enumerate(self.delta):
             if self.eta_a[layer] == 0.0:
                 continue
             slope = np.bincount(self.group_of[layer], delta * self.A[layer], self.groups)
             self.a[layer] = np.clip(self.a[layer] - self.eta_a[layer] * slope, self.a_min, self.a_max)
+
+    def _eta(self, layer: int) -> FloatArray:
+        """Rate of every post, [M]; its running mean of |delta| then moves on, the first one counts whole."""
+        mean, size, reference = self.mean_error[layer], np.abs(self.delta[layer]), self.reference[layer]
+        self.mean_error[layer] = np.where(mean > 0.0, mean + (size - mean) / self.memory, size)
+        if reference == 0.0:
+            return np.full(len(size), self.eta[layer])
+        bits = np.frexp(mean)[1] - np.frexp(reference)[1]
+        scaled: FloatArray = self.eta[layer] * 2.0 ** -np.where(mean > 0.0, np.clip(bits, -self.limit, self.limit), 0)
+        return scaled
 
     def _snapshot(self) -> FloatStep:
         """Copy the state so that later steps cannot change what a caller holds."""

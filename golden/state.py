@@ -27,6 +27,8 @@ class LayerState:
         Error and g = eta*delta of the last update.
     a : [G]
         Adaptive constants, u0.24.
+    mean_error : [M]
+        m, running mean of |delta| over the updates so far, 0 before the first (option normalise; 0 without).
     """
 
     weight: Ints
@@ -42,6 +44,7 @@ class LayerState:
     delta: Ints
     rate_step: Ints
     a: Ints
+    mean_error: Ints
 
     @classmethod
     def zero(cls, config: NetworkConfig, layer: int) -> LayerState:

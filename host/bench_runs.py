@@ -65,7 +65,8 @@ class FloatLearner:
             theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width, seed=seed,
             options=Options(
                 adapt=recipe.adapts, a_max=recipe.a_max, stop_after=choice.stop_after, stop_margin=choice.stop_margin,
-                normalise=choice.normalise, recurrent=choice.recurrent, regression=task.regression, window=task.window,
+                normalise="row" if choice.normalise else "", recurrent=choice.recurrent, regression=task.regression,
+                window=task.window,
             ),
         )  # fmt: skip
 

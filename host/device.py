@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -213,7 +213,9 @@ class Device(Learner):
         return (low & 0xFFFFFFFF) | (high & 0xFFFFFFFF) << 32
 
     # -- networks -----------------------------------------------------------------------------------------------------
-    def load_network(self, parameters: Parameters, weights: list[Ints]) -> None:
+    def load_network(
+        self, parameters: Parameters, weights: list[Ints], mean_errors: Sequence[Ints] | None = None
+    ) -> None:
         """Program everything: parameters, adaptive constants, state of the random generator, weights.
 
         Parameters
@@ -222,6 +224,8 @@ class Device(Learner):
             Checked against the configuration.
         weights : list of int arrays [M, N]
             One per layer, format ``weight``.
+        mean_errors : list of int arrays [M], optional
+            Running means of |delta| of a core with ``normalise``, zero without.
         """
         c, fmt = self.config, self.config.formats.weight
         shapes = [(c.post(i), c.pre(i)) for i in range(c.depth)]
@@ -234,6 +238,9 @@ class Device(Learner):
             self.write_register(address, value)
         flat = np.concatenate([w.ravel() for w in weights])
         self.load_words(Space.WEIGHT, 0, np.where(self._positions >= 0, flat[self._positions], 0))
+        if c.normalise:
+            means = np.concatenate(mean_errors) if mean_errors else np.zeros(sum(c.layers[1:]), dtype=np.int64)
+            self.load_words(Space.SURROGATE, c.surrogate_entries, means)
 
     def set_parameters(self, parameters: Parameters) -> None:
         """Program parameters, tables and schedule; weights, adaptive constants and random generator stay."""
@@ -267,6 +274,14 @@ class Device(Learner):
         """Adaptive constants a [layer][group], u0.24."""
         c = self.config
         return [self.read_words(Space.REGISTER, a_address(i, 0), c.groups).tolist() for i in range(c.depth)]
+
+    def read_mean_errors(self) -> list[Ints]:
+        """Running means of |delta|, one array [M] per layer; none without the option ``normalise``."""
+        c = self.config
+        if not c.normalise:
+            return []
+        words = self.read_words(Space.SURROGATE, c.surrogate_entries, sum(c.layers[1:]))
+        return np.split(words, np.cumsum(c.layers[1:])[:-1])
 
     def read_neurons(self) -> list[Ints]:
         """Neuron words, one array [M, 8] per layer; the columns are those of ``NeuronField``."""

@@ -77,6 +77,7 @@ def trained(
     parameters = network.current_parameters()
     core, counts, total = CompiledCore(config, parameters, network.weights), _Counts(), epochs or recipe.epochs
     core.state.rng = parameters.rng
+    core.load_mean_errors(network.mean_errors or None)
     source = np.random.PCG64()
     source.state = cast(Any, network.shuffler)
     for epoch in range(network.epochs_done, total):
@@ -102,6 +103,7 @@ def trained(
         )
         network.weights = [layer.weight.copy() for layer in core.state.layers]
         network.constants = [[int(a) for a in layer.a] for layer in core.state.layers]
+        network.mean_errors = [layer.mean_error.copy() for layer in core.state.layers] if config.normalise else []
         network.rng, network.epochs_done, network.shuffler = core.state.rng, epoch + 1, dict(source.state)
     return counts.to_dict() if watch else None
 

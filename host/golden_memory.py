@@ -6,7 +6,15 @@ import numpy as np
 
 from solsa.contract import Format, NeuronField, Parameters, Register, Space
 from solsa.contract.config import NetworkConfig
-from solsa.contract.registers import LayerRegister, a_address, lam_address, layer_address, register_map, space_words
+from solsa.contract.registers import (
+    NORM_SHIFT,
+    LayerRegister,
+    a_address,
+    lam_address,
+    layer_address,
+    register_map,
+    space_words,
+)
 from solsa.contract.wire import Status
 from solsa.golden.core import GoldenCore
 
@@ -72,6 +80,8 @@ class GoldenMemory:
             schedule=tuple(np.flatnonzero(self._schedule).tolist()),
             stop_margin=r.get(Register.STOP_MARGIN, 0),
             stop_points=r.get(Register.STOP_POINTS, 0),
+            norm=tuple(zip(row(pair.NORM_REFERENCE), row(pair.NORM_LIMIT), strict=True)) if c.normalise else (),
+            norm_shift=r.get(Register.NORM_SHIFT, NORM_SHIFT),
         )
 
     # -- checks -------------------------------------------------------------------------------------------------------
@@ -110,7 +120,8 @@ class GoldenMemory:
         if space is Space.SCHEDULE:
             return np.concatenate([self._schedule, self._core.state.changes])[where]
         if space is Space.SURROGATE:
-            return self._surrogate[where]
+            means = [layer.mean_error for layer in self._core.state.layers] if self.config.normalise else []
+            return np.concatenate([self._surrogate, *means])[where]
         return self._core.state.score[where]
 
     def write(self, space: Space, index: int, words: Ints) -> None:
@@ -125,7 +136,9 @@ class GoldenMemory:
             self._core.state.changes[start : start + len(words) - table] = truncate(words[table:], f.change)
             self._stale = True
         elif space is Space.SURROGATE:
-            self._surrogate[where] = truncate(words, f.surrogate)
+            table = max(0, min(len(words), len(self._surrogate) - index))
+            self._surrogate[index : index + table] = truncate(words[:table], f.surrogate)
+            self._write_means(max(0, index - len(self._surrogate)), truncate(words[table:], f.mean_error))
             self._stale = True
         elif space is Space.WEIGHT:
             self._write_synapses("weight", where, truncate(words, f.weight))
@@ -163,6 +176,13 @@ class GoldenMemory:
         for i, layer in enumerate(self._core.state.layers):
             mine = (positions >= self._starts[i]) & (positions < self._starts[i + 1])
             getattr(layer, name).reshape(-1)[positions[mine] - self._starts[i]] = values[mine]
+
+    def _write_means(self, start: int, values: Ints) -> None:
+        """Running means of |delta| from a neuron on, layer by layer."""
+        for layer in self._core.state.layers:
+            mine = layer.mean_error[start : start + len(values)]
+            mine[:] = values[: len(mine)]
+            values, start = values[len(mine) :], max(0, start - len(layer.mean_error))
 
     def _filters(self, layer: int) -> Ints:
         words = np.zeros((self.config.pre(layer), self.config.groups), dtype=np.int64)

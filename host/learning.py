@@ -91,7 +91,7 @@ class Learner:
                 f"a network of configuration {network.config.config_hash}, device {self.name} has "
                 f"{self.config.config_hash}; open it with this network"
             )
-        self._device.load_network(network.current_parameters(), network.weights)
+        self._device.load_network(network.current_parameters(), network.weights, network.mean_errors)
         self._network, self._ahead = network, False
         return self
 

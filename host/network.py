@@ -108,6 +108,8 @@ class Network:
         Makes the first layer's currents or spikes from data, before the quantiser; without it values are currents.
     binning : Binning, optional
         How the training data's event lists were counted.
+    mean_errors : list of int64 arrays [M]
+        Running means of |delta| as they are now (option ``normalise``); none without, and before the first sample.
     """
 
     config: NetworkConfig
@@ -130,6 +132,7 @@ class Network:
     data_sha256: str = ""
     encoder: Encoder | None = None
     binning: Binning | None = None
+    mean_errors: list[Ints] = field(default_factory=list)
 
     @classmethod
     def create(
@@ -303,6 +306,7 @@ class Network:
             "weight_sha256": self.sha256,
         }
         arrays: dict[str, Any] = {f"weight{i}": w.astype("<i4") for i, w in enumerate(self.weights)}
+        arrays |= {f"mean_error{i}": m.astype("<i4") for i, m in enumerate(self.mean_errors)}
         arrays["constants"] = np.array(self.constants, dtype="<u4")
         arrays |= {_QUANTISER + key: value for key, value in self.quantiser.to_dict().items()}
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
@@ -356,6 +360,9 @@ class Network:
         shapes = [(config.post(i), config.pre(i)) for i in range(config.depth)]
         if [w.shape for w in weights] != shapes or constants.shape != (config.depth, config.groups):
             raise NetworkError("damaged, the arrays do not have the shapes of the configuration")
+        means = [arrays[f"mean_error{i}"].astype(np.int64) for i in range(config.depth) if "mean_error0" in arrays]
+        if means and (not config.normalise or [m.shape for m in means] != [(m,) for m in config.layers[1:]]):
+            raise NetworkError("damaged, the running means do not have the shapes of the configuration")
         quantiser = {k.removeprefix(_QUANTISER): v for k, v in arrays.items() if k.startswith(_QUANTISER)}
         network = cls(
             config=config,
@@ -378,6 +385,7 @@ class Network:
             data_sha256=str(meta.get("data_sha256", "")),
             encoder=None if meta.get("encoder") is None else Encoder.from_dict(meta["encoder"]),
             binning=None if meta.get("binning") is None else Binning.from_dict(meta["binning"]),
+            mean_errors=means,
         )
         if network.sha256 != meta["weight_sha256"]:
             raise NetworkError("damaged, the weights do not match their SHA-256")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from solsa.contract import ConfigError, NetworkConfig, Parameters, make_parameters
+from solsa.contract.parameters import Norm
 
 from .scheduling import SEARCH_SAMPLES
 from .words import Ints
@@ -19,6 +20,8 @@ T = TypeVar("T")
 #: More updates than a sample has steps.
 EVERY_STEP = 1 << 20
 SCALES = ("channel", "common")
+#: References of rates per neuron, hidden layers and readout: about what the mean errors of the known data sets are.
+NORMALISE = (2.0**-7, 2.0**-5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,9 @@ class Recipe:
     stop_margin, stop_points : float, int
         Early stop: a sample learns no more once the score of its class is above all others by this margin, in units
         of the membrane summed over steps (of spikes for that readout), at so many scheduled steps; 0: off.
+    normalise, normalise_limit : tuple of float, int
+        For a core with that option: mean size of delta per layer at which the rate of a neuron is as given, 0: the
+        layer's neurons have one rate; none: :data:`NORMALISE`. Largest power of two by which a rate differs from it.
     stop_learned : int
         The run ends after so many epochs in a row without a wrong training sample; 0: never.
     """
@@ -93,12 +99,16 @@ class Recipe:
     stop_points: int = 0
     stop_learned: int = 0
     recurrent_sd: float = 0.3
+    normalise: tuple[float, ...] = ()
+    normalise_limit: int = 2
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise ConfigError(f"recipe: scale {self.scale!r}, allowed {' or '.join(SCALES)}")
         if not 0.0 <= self.window <= 1.0:
             raise ConfigError(f"recipe: window {self.window}, allowed 0 to 1")
+        if any(not 0.0 <= value <= 1.0 for value in self.normalise):
+            raise ConfigError(f"recipe: normalise {self.normalise}, allowed are mean errors from 0 to 1")
 
     def decided(self, steps: int) -> int:
         """Last steps that decide a sample of so many; 0 is all."""
@@ -134,7 +144,14 @@ class Recipe:
             schedule=schedule,
             stop_margin=self.stop_margin if self.stop_points else 0.0,
             stop_points=self.stop_points,
+            norm=self._norm(config) if config.normalise else (),
         )
+
+    def _norm(self, config: NetworkConfig) -> tuple[Norm, ...]:
+        """Reference and limit of every layer, as the registers hold them."""
+        fmt = config.formats.mean_error
+        references = per_layer(self.normalise or NORMALISE, config.depth)
+        return tuple((fmt.from_float(v).bit_length(), self.normalise_limit if v else 0) for v in references)
 
     @property
     def adapts(self) -> bool:
@@ -149,7 +166,8 @@ class Recipe:
         """Plain, JSON-ready form; what is off is left out, so that recipes keep their identity."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
         defaults = {f.name: f.default for f in fields(self) if f.name in _LATER}
-        return {name: value for name, value in plain.items() if name not in _LATER or value != defaults[name]}
+        off = {name for name, default in defaults.items() if getattr(self, name) == default}
+        return {name: value for name, value in plain.items() if name not in off}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Recipe:
@@ -164,7 +182,12 @@ class Recipe:
 
 
 #: Fields that files of earlier versions do not have.
-_LATER = frozenset({"search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd"})
+_LATER = frozenset(
+    {
+        "search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd", "normalise",
+        "normalise_limit",
+    }
+)  # fmt: skip
 
 #: Recipes of known data sets, tuned on folds of their training samples.
 RECIPES: dict[str, Recipe] = {

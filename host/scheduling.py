@@ -51,7 +51,11 @@ def changed(recipe: Recipe, early_stop: str | None, schedule: str | None, stop_l
 
 def with_options(config: NetworkConfig, name: str, recipe: Recipe) -> tuple[NetworkConfig, str]:
     """Configuration with the options that a recipe needs, and its name with them."""
-    needed = {"early_stop": bool(recipe.stop_points), "probe": bool(recipe.search)}
+    needed = {
+        "early_stop": bool(recipe.stop_points),
+        "probe": bool(recipe.search),
+        "normalise": any(recipe.normalise),
+    }
     missing = [option for option, need in needed.items() if need and not getattr(config, option)]
     return config.with_(**dict.fromkeys(missing, True)), "+".join([name, *missing])
 

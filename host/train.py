@@ -256,7 +256,8 @@ class _Run:
             lost, place = (lost if now == place else 0), now
             try:
                 if not self._loaded:
-                    self.device.load_network(self.network.current_parameters(), self.network.weights)
+                    network = self.network
+                    self.device.load_network(network.current_parameters(), network.weights, network.mean_errors)
                     self._loaded = True
                 return work()
             except StateLost:
@@ -370,9 +371,10 @@ def rates(network: Network, epoch: int) -> tuple[tuple[Rate, ...], tuple[Rate, .
 
 
 def read_back(device: Device, network: Network) -> None:
-    """Take weights, filter constants and random generator from the device into the network."""
+    """Take weights, filter constants, random generator and running means from the device into the network."""
     words = device.read_weights(), device.read_filter_constants(), device.read_register("rng")
-    network.weights, network.constants, network.rng = words
+    means = device.read_mean_errors()
+    (network.weights, network.constants, network.rng), network.mean_errors = words, means
 
 
 def first_difference(ours: Network, golden: Network, name: str) -> str | None:
@@ -389,6 +391,10 @@ def first_difference(ours: Network, golden: Network, name: str) -> str | None:
         for group, (x, y) in enumerate(zip(mine, theirs, strict=True)):
             if x != y:
                 return f"filter constant of layer {layer}, group {group}: {x} on {name}, {y} in the golden model"
+    for layer, (a, b) in enumerate(zip(ours.mean_errors, golden.mean_errors, strict=True)):
+        for post in np.flatnonzero(a != b).tolist():
+            where = f"running mean of |delta| of layer {layer}, post {post}"
+            return f"{where}: {a[post]} on {name}, {b[post]} in the golden model"
     if ours.rng != golden.rng:
         return f"random generator: {ours.rng:08x} on {name}, {golden.rng:08x} in the golden model"
     for a_epoch, b_epoch in zip(ours.history, golden.history, strict=True):

@@ -20,6 +20,7 @@ from .error import ErrorUnit
 from .host_port import HostPort
 from .lanes import Lanes
 from .neuron import Neurons
+from .normalise import MeanErrors
 from .observe import Observation
 from .presynaptic import Presynaptic
 from .random import Generator
@@ -248,6 +249,27 @@ class Core(wiring.Component):
                 above_table.eq(self.bus.index[config.max_steps.bit_length() - 1]),
                 host.schedule_word.eq(Mux(above_table, changes.word, control.table_word)),
             ]
+        if config.normalise:
+            m.submodules.means = means = MeanErrors(config)
+            behind_table = Signal()
+            m.d.comb += [
+                means.norm_shift.eq(registers.norm_shift),
+                means.norm_reference.eq(registers.norm_reference),
+                means.norm_limit.eq(registers.norm_limit),
+                means.layer4.eq(error.layer4),
+                means.rate_shift6.eq(error.rate_shift6),
+                means.delta7.eq(error.delta7),
+                error.shift7.eq(means.shift7),
+                means.read_address.eq(error.read_address),
+                means.keep.eq(error.valid & ~registers.probe),
+                means.idle.eq(idle),
+                behind_table.eq(self.bus.index >= config.surrogate_entries),
+                means.address.eq(self.bus.index - config.surrogate_entries),
+                means.write.eq(host.surrogate_write & behind_table),
+                means.value.eq(self.bus.data),
+                neurons.table_write.eq(host.surrogate_write & ~behind_table),
+                host.surrogate_word.eq(Mux(behind_table, means.word, neurons.table_word)),
+            ]
         for i in range(config.depth * config.groups):
             m.d.comb += [
                 pre.a[i].eq(adapt.constants[i] >> ADAPT_GUARD),
@@ -295,6 +317,7 @@ class Core(wiring.Component):
                 o.error_post.eq(error.post),
                 o.delta.eq(error.delta),
                 o.rate_step.eq(error.rate_step),
+                *([o.mean.eq(means.keep), o.mean_error.eq(means.mean)] if config.normalise else []),
                 o.score.eq(neurons.score_retired),
                 o.score_post.eq(neurons.score_post),
                 o.score_value.eq(neurons.score_value),

@@ -14,6 +14,8 @@
     X9  delta*mantissa plus half of the last kept bit; sum of delta*A per group
     X10 shifted
     X11 g; {delta, g} sent to the lane
+
+With the option ``normalise`` the shift of X8 to X10 is the neuron's own, see rtl/normalise.py.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from solsa.contract.registers import MANTISSA_BITS, SHIFT_BITS
 
 from .arith import by_index, delayed, drop, saturate, shape_of
 from .beat import Geometry
+from .normalise import MeanErrors
 from .softmax import Softmax
 
 
@@ -79,6 +82,7 @@ class ErrorUnit(wiring.Component):
                 #: one clock after the last neuron of a layer; `sums` stand until the next layer begins
                 "done": Out(1),
                 "sums": Out(data.ArrayLayout(signed(self.sum_bits), config.groups)),
+                **(MeanErrors.pipeline(config) if config.normalise else {}),
             }
         )
 
@@ -182,10 +186,17 @@ class ErrorUnit(wiring.Component):
 
         # -- X8: products; X9 to X11: g; X9: the sums ----------------------------------------------------------------
         mantissa7, shift7 = Signal(MANTISSA_BITS), Signal(SHIFT_BITS)
-        m.d.sync += [
-            mantissa7.eq(by_index(m, tags[6].layer, list(self.rate_mantissa), "mantissa6")),
-            shift7.eq(by_index(m, tags[6].layer, list(self.rate_shift), "shift6")),
-        ]
+        m.d.sync += mantissa7.eq(by_index(m, tags[6].layer, list(self.rate_mantissa), "mantissa6"))
+        shift6 = by_index(m, tags[6].layer, list(self.rate_shift), "shift6")
+        if config.normalise:
+            m.d.comb += [
+                self.layer4.eq(tags[4].layer),
+                self.rate_shift6.eq(shift6),
+                self.delta7.eq(delta7),
+                shift7.eq(self.shift7),
+            ]
+        else:
+            m.d.sync += shift7.eq(shift6)
         shifts = delayed(m, shift7, 3, "shift")  # X7 to X10
         product8 = Signal(signed(f.delta.width + MANTISSA_BITS))
         gradient8 = Signal(signed(f.delta.width + f.adapt_trace.width))

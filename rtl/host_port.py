@@ -61,7 +61,7 @@ class HostPort(wiring.Component):
                 "neuron_word": In(g.neuron_layout()),
                 "schedule_word": In(32 if config.probe else 1),
                 "schedule_write": Out(1),
-                "surrogate_word": In(shape_of(f.surrogate)),
+                "surrogate_word": In(max(f.surrogate.width, f.mean_error.width if config.normalise else 0)),
                 "surrogate_write": Out(1),
                 "score_word": In(shape_of(f.score)),
             }

@@ -52,6 +52,9 @@ class Observation(wiring.Signature):
                 "error_post": Out(g.post_bits),
                 "delta": Out(shape_of(f.delta)),
                 "rate_step": Out(shape_of(f.rate_step)),
+                #: its running mean of |delta| (option normalise)
+                "mean": Out(1),
+                "mean_error": Out(shape_of(f.mean_error)),
                 #: readout summed over the sample
                 "score": Out(1),
                 "score_post": Out(g.post_bits),

@@ -25,6 +25,7 @@ from solsa.contract.wire import Status
 
 from .arith import shape_of
 from .bus import STATUS_BITS
+from .normalise import norm_ports
 
 
 class RegisterFile(wiring.Component):
@@ -90,6 +91,7 @@ class RegisterFile(wiring.Component):
                 "stop_points": Out(STOP_POINTS_BITS),
                 "right": In(STOP_POINTS_BITS),
                 "probe": Out(1),
+                **(norm_ports(config) if config.normalise else {}),
                 **(more or {}),
             }
         )
@@ -139,6 +141,11 @@ class RegisterFile(wiring.Component):
             for k in range(groups):
                 sources[a_address(i, k)] = self.a[i * groups + k]
                 sources[lam_address(i, k)] = self.lam[i * groups + k]
+        if config.normalise:
+            sources[Register.NORM_SHIFT] = self.norm_shift
+            for i in range(depth):
+                sources[layer_address(i, LayerRegister.NORM_REFERENCE)] = self.norm_reference[i]
+                sources[layer_address(i, LayerRegister.NORM_LIMIT)] = self.norm_limit[i]
         elsewhere: dict[int, Value] = {Register.RNG: self.rng_write}
         for i in range(depth):
             for k in range(groups):

@@ -34,6 +34,7 @@ def core_header(config: NetworkConfig) -> str:
         "DELTA_BITS": f.delta.width,
         "RATE_STEP_BITS": f.rate_step.width,
         "SCORE_BITS": f.score.width,
+        "MEAN_ERROR_BITS": f.mean_error.width,
     }
     lines = ["#pragma once", *(f"constexpr int {k} = {v};" for k, v in numbers.items())]
     lines += [f"constexpr int POSTS[] = {{{', '.join(map(str, config.layers[1:]))}}};"]

@@ -55,10 +55,13 @@ _NEURONS = [
 _READOUTS = [f"readout.{readout.value}" for readout in Readout]
 _KINDS = [f"unit.{unit.value}" for unit in NeuronUnit] + [f"bank.{bank.value}" for bank in BankKind]
 #: A step stops its sample, one is not right by the margin or not often enough, the rest infers, a reset ends it.
+#: Rates per neuron: none, no mean before, at the reference, below and above it, far from it, at an end of the shift.
 _OPTIONS = [
     "early_stop.off", "early_stop.taken", "early_stop.not_yet", "early_stop.rest_infers", "early_stop.ended_by_reset",
     "probe.measured", "probe.past_the_table", "probe.in_inference",
     "recurrent.spikes_before", "recurrent.spikes_of_the_sample_before", "recurrent.several_blocks",
+    "normalise.off", "normalise.first", "normalise.as_given", "normalise.faster", "normalise.slower",
+    "normalise.limited", "normalise.no_shift_left", "normalise.largest_shift",
 ]  # fmt: skip
 
 # -- link -------------------------------------------------------------------------------------------------------------
@@ -129,6 +132,8 @@ class Observer:
         self._fired = False
         #: whether the sample has learned at all, whether its last step did, whether it has had a step
         self._learned = self._learning = self._began = self._stopped = False
+        #: running means of |delta| before the step
+        self._means = [np.zeros(size, dtype=np.int64) for size in case.config.layers[1:]]
         self._network(case)
 
     def _hit(self, point: str, happened: object = True) -> None:
@@ -211,6 +216,22 @@ class Observer:
         hit("early_stop.rest_infers", stimulus.learn and not trace.learned)
         self._stopped |= taken
 
+    def _normalise(self, trace: StepTrace) -> None:
+        p, hit = self._case.parameters, self._hit
+        for i, (layer, before) in enumerate(zip(trace.layers, self._means, strict=True)):
+            reference, limit = p.norm[i] if p.norm else (0, 0)
+            above = np.array([int(v).bit_length() - reference for v in before[before > 0]], dtype=np.int64)
+            shifts = p.rate[i][1] + np.clip(above, -limit, limit)
+            hit("normalise.off", not limit)
+            hit("normalise.first", limit and (before == 0).any())
+            hit("normalise.as_given", limit and (above == 0).any())
+            hit("normalise.faster", limit and (above < 0).any())
+            hit("normalise.slower", limit and (above > 0).any())
+            hit("normalise.limited", limit and (abs(above) > limit).any())
+            hit("normalise.no_shift_left", (shifts < 0).any())
+            hit("normalise.largest_shift", (shifts > 31).any())
+            self._means[i] = layer.mean_error
+
     def _inputs(self, stimulus: StepInput) -> None:
         fmt, x, hit = self._case.config.formats.input, stimulus.inputs, self._hit
         low, high = bool((x == fmt.min).all()), bool((x == fmt.max).all())
@@ -242,6 +263,8 @@ class Observer:
             hit("rate.largest_mantissa", mantissa == 0xFFFF)
             hit("rate.no_shift", shift == 0)
             hit("rate.largest_shift", shift == 31)
+        if c.normalise:
+            self._normalise(trace)
         if c.readout is Readout.MEMBRANE:
             probability = trace.layers[-1].delta + c.formats.delta.one * (np.arange(c.outputs) == stimulus.label)
             hit("softmax.certain", probability.max() == c.formats.delta.one)

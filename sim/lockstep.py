@@ -26,6 +26,7 @@ _NEURON_KINDS = {
 _FIELDS = {
     Kind.TRACE: "trace", Kind.WEIGHT: "weight", Kind.FILTER: "filter", **_NEURON_KINDS,
     Kind.DELTA: "delta", Kind.RATE_STEP: "rate_step", Kind.CONSTANT: "a",
+    Kind.MEAN_ERROR: "mean_error",
 }  # fmt: skip
 
 
@@ -193,6 +194,7 @@ class _Places:
             wanted |= dict.fromkeys((Kind.DELTA, Kind.RATE_STEP), int(trace.updated or trace.probed))
             wanted[Kind.WEIGHT] = int(trace.updated)
             wanted[Kind.CONSTANT] = int(trace.updated and adapt)
+            wanted[Kind.MEAN_ERROR] = int(trace.updated and self.config.normalise)
             found = np.zeros(self.words, dtype=np.int64)
             for kind, _, words in self.parts:
                 found[words] = wanted[kind]

@@ -60,10 +60,10 @@ class PysimCore:
         self._core: Any = make_core() if make_core else Core(config, observe=True)
         self._bus, self._observe = self._core.bus, self._core.observe
         o = self._observe
-        self._events = Cat(o.trace | o.update, o.filter, o.neuron, o.error, o.score, o.adapt, o.step)
+        self._events = Cat(o.trace | o.update, o.filter, o.neuron, o.error, o.mean, o.score, o.adapt, o.step)
         #: the same events, in the order of sim/cpp/core.cpp
-        self._takers = (self._synapses, self._filters, self._neuron, self._error, self._score, self._constant,
-                        self._end)  # fmt: skip
+        self._takers = (self._synapses, self._filters, self._neuron, self._error, self._mean, self._score,
+                        self._constant, self._end)  # fmt: skip
         f = config.formats
         self._neuron_formats = (f.current, f.membrane, _BIT, f.surrogate, f.gain, f.filter_trace, f.adapt_trace)
         self._records: list[tuple[int, int, int, int, int]] = []
@@ -205,6 +205,10 @@ class PysimCore:
         layer, post = ctx.get(o.error_layer), ctx.get(o.error_post)
         self._put(Kind.DELTA, layer, post, 0, ctx.get(o.delta))
         self._put(Kind.RATE_STEP, layer, post, 0, ctx.get(o.rate_step))
+
+    def _mean(self, ctx: Any) -> None:
+        o = self._observe
+        self._put(Kind.MEAN_ERROR, ctx.get(o.error_layer), ctx.get(o.error_post), 0, ctx.get(o.mean_error))
 
     def _score(self, ctx: Any) -> None:
         o = self._observe

@@ -34,6 +34,9 @@ def _words(golden: GoldenCore) -> Iterator[tuple[str, int, int, int, Space, int,
             for field in NeuronField:
                 name, index = field.name.lower(), (layout.post_base[i] + post) * 8 + field
                 yield name, i, post, 0, Space.NEURON, index, int(getattr(layer, name)[post])
+            if c.normalise:
+                index = c.surrogate_entries + layout.post_base[i] + post
+                yield "mean_error", i, post, 0, Space.SURROGATE, index, int(layer.mean_error[post])
         for group in range(c.used_groups(i)):
             for pre in range(c.pre(i)):
                 bank, at = layout.filter_address(i, pre, group)

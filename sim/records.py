@@ -31,6 +31,7 @@ class Kind(IntEnum):
     CONSTANT = 13
     RNG = 14
     UPDATES = 15
+    MEAN_ERROR = 16
 
 
 #: One record: kind, layer, post (or group), pre, value.

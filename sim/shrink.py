@@ -180,7 +180,7 @@ def _weights(case: Case, config: NetworkConfig, first: int = 0) -> list[Ints]:
 def _layers_dropped(case: Case, keep: slice) -> Case:
     p, config = case.parameters, case.config
     layers = config.layers[keep]
-    rows = {name: getattr(p, name)[keep] for name in ("theta", "rho", "lam", "a", "rate", "adapt_rate")}
+    rows = {name: getattr(p, name)[keep] for name in ("theta", "rho", "lam", "a", "rate", "adapt_rate", "norm")}
     made: tuple[NetworkConfig, Parameters] = config.with_(layers=layers), p.with_(**rows)
     return Case(*made, _weights(case, made[0], keep.start or 0), _fitted(case.stimuli, layers))
 

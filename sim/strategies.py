@@ -138,13 +138,15 @@ def units(readout: Readout) -> st.SearchStrategy[NeuronUnit]:
     return st.sampled_from((NeuronUnit.PIPELINED, NeuronUnit.PIPELINED, *serial))
 
 
-def options(readout: Readout, layers: tuple[int, ...]) -> st.SearchStrategy[dict[str, bool]]:
-    """Options of learning that readout and layers allow, each in a third of the networks."""
+def options(readout: Readout, layers: tuple[int, ...], unit: NeuronUnit) -> st.SearchStrategy[dict[str, bool]]:
+    """Options of learning that readout, layers and neuron unit allow, each in a third of the networks."""
     some = st.sampled_from((True, False, False))
-    without = {"early_stop"} if readout is Readout.TARGET else set()
-    if len(layers) == 2:
-        without.add("recurrent")
-    return st.fixed_dictionaries({name: some for name in OPTIONS if name not in without})
+    refused = {
+        "early_stop": readout is Readout.TARGET,
+        "recurrent": len(layers) == 2,
+        "normalise": unit is NeuronUnit.SERIAL,
+    }
+    return st.fixed_dictionaries({name: some for name in OPTIONS if not refused.get(name)})
 
 
 @st.composite
@@ -154,6 +156,7 @@ def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
     readout = readout or draw(st.sampled_from(tuple(Readout)))
     lanes = draw(st.sampled_from((1, 2, 4, 8, 16) if max(layers) > 8 else (1, 2, 4, 8)))
     step_bytes = layers[0] + 2 * layers[-1] + 11
+    unit = draw(units(readout))
     try:
         return NetworkConfig(
             layers=layers,
@@ -163,10 +166,10 @@ def networks(draw: Draw, readout: Readout | None = None) -> NetworkConfig:
             max_steps=draw(st.sampled_from((16, 2, 4, 64))),
             surrogate_entries=draw(st.sampled_from((16, 4, 64))),
             frame_bytes=max(256, 1 << max(step_bytes, 8 * layers[-1] + 7).bit_length()),
-            neuron_unit=draw(units(readout)),
+            neuron_unit=unit,
             bank=draw(st.sampled_from(BankKind)),
             formats=draw(formats()),
-            **draw(options(readout, layers)),
+            **draw(options(readout, layers, unit)),
         )
     except ConfigError:  # a sum that golden's 64 bits do not hold
         assume(False)
@@ -198,6 +201,7 @@ def parameters(draw: Draw, config: NetworkConfig, *, mild: bool = False) -> Para
     style = "mild" if mild else draw(st.sampled_from(("mild", "mixed", "mixed", "extreme")))
     base = make_parameters(config, np.random.default_rng(draw(st.integers(0, 1 << 31))), extreme=style == "extreme")
     base = base.with_(rng=draw(st.integers(1, (1 << 32) - 1)), **(draw(stops(config)) if config.early_stop else {}))
+    base = base.with_(**(draw(norms(config)) if config.normalise else {}))
     if mild:
         return base
     base = base.with_(schedule=draw(schedules(config.max_steps)))
@@ -234,6 +238,16 @@ def stops(draw: Draw, config: NetworkConfig) -> dict[str, int]:
     score = config.formats.score
     margin = draw(st.one_of(st.just(0), st.integers(-score.one, score.one), _edges(score.min, score.max)))
     return {"stop_margin": score.saturate(margin), "stop_points": draw(st.sampled_from((0, 1, 1, 2, 3, 255)))}
+
+
+@st.composite
+def norms(draw: Draw, config: NetworkConfig) -> dict[str, Any]:
+    """Registers of the rates per neuron: off, or a reference anywhere, near the means often, and any limit."""
+    if draw(st.sampled_from((True, False, False))):
+        return {}
+    top = config.formats.mean_error.width
+    pairs = st.tuples(st.one_of(st.integers(top - 10, top - 2), _edges(0, 31)), _edges(0, 7))
+    return {"norm": tuple(draw(pairs) for _ in range(config.depth)), "norm_shift": draw(_edges(0, 8))}
 
 
 # -- what happens -----------------------------------------------------------------------------------------------------
@@ -279,6 +293,7 @@ def cases(
 def devices(draw: Draw, readout: Readout) -> NetworkConfig:
     """Small complete devices: what counts there are requests, so the frames are short."""
     layers = tuple(draw(st.lists(_edges(1, 6), min_size=2, max_size=4)))
+    unit = draw(units(readout))
     return NetworkConfig(
         layers=layers,
         lanes=draw(st.sampled_from((1, 2, 4))),
@@ -287,10 +302,10 @@ def devices(draw: Draw, readout: Readout) -> NetworkConfig:
         max_steps=draw(st.sampled_from((4, 16))),
         surrogate_entries=draw(st.sampled_from((4, 16))),
         frame_bytes=draw(st.sampled_from((64, 128, 256))),
-        neuron_unit=draw(units(readout)),
+        neuron_unit=unit,
         bank=draw(st.sampled_from(BankKind)),
         formats=draw(st.sampled_from((Formats(), NARROW, WIDE))),
-        **draw(options(readout, layers)),
+        **draw(options(readout, layers, unit)),
     )
 
 

@@ -60,7 +60,11 @@ class Constants(NamedTuple):
     a_max: float
     #: Gradients are summed over the sample and applied at its end.
     accumulate: int
+    #: What a row's rate is divided by the running mean of, index of online.FORMS; the mean at which the rate is as
+    #: given, per layer, 0: always; the largest power of two that it changes by.
     normalise: int
+    reference: Array
+    largest: int
     #: A sample learns no more after this many scheduled steps with at least this margin; 0 is never.
     stop_after: int
     stop_margin: float

@@ -61,15 +61,18 @@ class Samples:
 class Options:
     """Switches beyond the rule.
 
-    Filters that adapt, early stop, rates per post, own spikes as pre signals, a readout that follows a signal, how many
-    last steps decide.
+    Filters that adapt, early stop, rates per post (a form of :data:`solsa.golden.baselines.online.FORMS`, the means at
+    which rates are as given, per layer, and the largest power of two), own spikes as pre signals, a readout that
+    follows a signal, how many last steps decide.
     """
 
     adapt: bool = False
     a_max: float = 1.0 - 2.0**-12
     stop_after: int = 0
     stop_margin: float = 0.0
-    normalise: bool = False
+    normalise: str = ""
+    reference: tuple[float, ...] = ()
+    largest: int = 10
     recurrent: bool = False
     regression: bool = False
     window: int = 0
@@ -153,7 +156,8 @@ class RuleNetwork:
             theta=float(theta), rho=float(rho), width=float(width), recurrent=int(options.recurrent),
             regression=int(options.regression), trace=rule.trace, signal=rule.signal, reset_term=int(rule.reset_term),
             adapt=int(options.adapt), a_min=0.0, a_max=float(options.a_max), accumulate=int(rule.accumulate),
-            normalise=int(options.normalise), stop_after=int(options.stop_after),
+            normalise=online.FORMS.index(options.normalise), reference=np.array(options.reference or (1.0,) * depth),
+            largest=options.largest, stop_after=int(options.stop_after),
             stop_margin=float(options.stop_margin), window=int(options.window),
         )  # fmt: skip
         synapses, none = (depth, posts, pre), (depth, 0, 0)
@@ -177,6 +181,11 @@ class RuleNetwork:
     def a(self) -> Array:
         """Copy of the filter constants, [L, G]."""
         return self._net.a.copy()
+
+    @property
+    def means(self) -> list[Array]:
+        """Copies of the running means that rates are divided by, [M] per layer; 0 before the first update."""
+        return [self._power[i, : self._net.sizes[i + 1]].copy() for i in range(len(self._net.pres))]
 
     @property
     def local_readouts(self) -> list[Array]:

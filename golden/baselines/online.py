@@ -19,10 +19,12 @@ from solsa.golden.baselines.forward import (
     softmax_error,
 )  # fmt: skip
 
-#: Memory of the running mean square of a gradient row, per update.
+#: Rates per post. ``row``: by the root of the running mean square of the gradient row, this update's included.
+#: ``error``: by the running mean of |delta| before this update, as the device does.
+FORMS = ("", "row", "error")
+_ROW = FORMS.index("row")
+#: Memory of the running mean, per update.
 _KEEP = 1.0 - 2.0**-6
-#: Largest power of two by which normalisation raises or lowers a rate.
-_LARGEST = 10.0
 
 
 @compiled
@@ -86,14 +88,18 @@ def traces(net: Any, c: Any, s: Any, layer: int) -> Any:
 
 
 @compiled
-def scaled_rate(power: Any, layer: int, i: int, eta: float, square: float) -> float:
-    """Rate of a row, divided by the power of two nearest to the root of its running mean square."""
-    kept = power[layer, i]
-    power[layer, i] = square if kept == 0.0 else _KEEP * kept + (1.0 - _KEEP) * square
-    if power[layer, i] == 0.0:
+def scaled_rate(c: Any, power: Any, layer: int, i: int, eta: float, now: float) -> float:
+    """Rate of a row, divided by a power of two that follows from its running mean of ``now``."""
+    before, reference = power[layer, i], c.reference[layer]
+    power[layer, i] = now if before == 0.0 else _KEEP * before + (1.0 - _KEEP) * now
+    mean = power[layer, i] if c.normalise == _ROW else before
+    if mean == 0.0 or reference == 0.0:
         return eta
-    exponent = min(_LARGEST, max(-_LARGEST, np.rint(-0.5 * np.log2(power[layer, i]))))
-    return eta * 2.0**exponent
+    if c.normalise == _ROW:
+        exponent = np.rint(0.5 * np.log2(mean) - np.log2(reference))
+    else:  # bits of the mean above those of the reference
+        exponent = np.floor(np.log2(mean)) - np.floor(np.log2(reference))
+    return eta * 2.0 ** -min(c.largest, max(-c.largest, exponent))
 
 
 @compiled
@@ -111,12 +117,14 @@ def update(net: Any, c: Any, s: Any, power: Any, eta: Any, eta_a: Any) -> None:
                 for j in range(pres):
                     grad[j] += d * trace[j]
                 continue
-            square = 0.0
             if c.normalise:
-                for j in range(pres):
-                    square += trace[j] * trace[j]
-                square *= d * d / pres
-                step = scaled_rate(power, layer, i, eta[layer], square) * d
+                now = abs(d)
+                if c.normalise == _ROW:
+                    now = 0.0
+                    for j in range(pres):
+                        now += trace[j] * trace[j]
+                    now *= d * d / pres
+                step = scaled_rate(c, power, layer, i, eta[layer], now) * d
             else:
                 step = eta[layer] * d
             row = net.weight[layer, i]
@@ -137,7 +145,7 @@ def apply(net: Any, c: Any, s: Any, power: Any, eta: Any, eta_a: Any) -> None:
                 for j in range(pres):
                     square += grad[j] * grad[j]
                 square /= pres
-                rate = scaled_rate(power, layer, i, eta[layer], square)
+                rate = scaled_rate(c, power, layer, i, eta[layer], square)
             else:
                 rate = eta[layer]
             for j in range(pres):

@@ -29,7 +29,7 @@ int64_t bits(const Port& port, int low, int width, bool is_signed) {
 }
 
 enum Kind { TRACE, WEIGHT, FILTER, CURRENT, MEMBRANE, SPIKE, SURROGATE, GAIN, FILTER_TRACE, ADAPT_TRACE, DELTA, RATE_STEP,
-            SCORE, CONSTANT, RNG, UPDATES };
+            SCORE, CONSTANT, RNG, UPDATES, MEAN_ERROR };
 
 struct Record {
     int32_t kind, layer, post, pre;
@@ -93,6 +93,9 @@ struct Core {
             put(DELTA, layer, post, 0, bits(top.observe___05Fdelta, 0, DELTA_BITS, true));
             put(RATE_STEP, layer, post, 0, bits(top.observe___05Frate_step, 0, RATE_STEP_BITS, true));
         }
+        if (top.observe___05Fmean)
+            put(MEAN_ERROR, top.observe___05Ferror_layer, top.observe___05Ferror_post, 0,
+                bits(top.observe___05Fmean_error, 0, MEAN_ERROR_BITS, false));
         if (top.observe___05Fscore)
             put(SCORE, DEPTH - 1, top.observe___05Fscore_post, 0, bits(top.observe___05Fscore_value, 0, SCORE_BITS, true));
         if (top.observe___05Fadapt)

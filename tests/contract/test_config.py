@@ -135,6 +135,7 @@ CHANGED: dict[str, Any] = {
     "early_stop": True,
     "probe": True,
     "recurrent": True,
+    "normalise": True,
 }
 
 

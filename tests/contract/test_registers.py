@@ -33,10 +33,12 @@ FROZEN = {
     Register: {
         "MAGIC": 0, "CONTRACT_VERSION": 1, "CONFIG_HASH": 2, "GEOMETRY": 3, "CYCLES_LOW": 4, "CYCLES_HIGH": 5,
         "FRESH": 6, "STEP": 7, "UPDATES": 8, "RNG": 9, "SURROGATE_SHIFT": 10, "A_MIN": 11, "A_MAX": 12, "INPUTS": 13,
-        "STOP_MARGIN": 14, "STOP_POINTS": 15, "RIGHT": 16, "PROBE": 17, "LAYER": 64, "A": 256, "LAM": 320,
+        "STOP_MARGIN": 14, "STOP_POINTS": 15, "RIGHT": 16, "PROBE": 17, "NORM_SHIFT": 18,
+        "LAYER": 64, "A": 256, "LAM": 320,
     },
     LayerRegister: {
         "POSTS": 0, "THETA": 1, "RHO": 2, "RATE_MANTISSA": 3, "RATE_SHIFT": 4, "ADAPT_MANTISSA": 5, "ADAPT_SHIFT": 6,
+        "NORM_REFERENCE": 7, "NORM_LIMIT": 8,
     },
     Space: {
         "REGISTER": 0, "WEIGHT": 1, "TRACE": 2, "FILTER": 3, "NEURON": 4, "SCHEDULE": 5, "SURROGATE": 6, "SCORE": 7,
@@ -158,8 +160,13 @@ def test_registers_of_options() -> None:
         },
         "probe": {"probe": (1, False, True, 0, 1)},
         "recurrent": {},
+        "normalise": {
+            "norm_shift": (4, False, True, 0, 8),
+            **{f"layer{i}.norm_reference": (5, False, True, 0, 31) for i in range(2)},
+            **{f"layer{i}.norm_limit": (3, False, True, 0, 7) for i in range(2)},
+        },
     }
-    assert set(plain) < set(register_map(preset("tiny+early_stop+probe")))
+    assert set(plain) < set(register_map(preset("tiny+early_stop+probe+normalise")))
 
 
 def test_magic_and_hash() -> None:

@@ -91,7 +91,7 @@ class SlowLayer:
 
         self.w, self.eps, self.F = zeros(posts, pres), zeros(posts, pres), zeros(groups, pres)
         self.I, self.V, self.s, self.h, self.k = (zeros(posts) for _ in range(5))
-        self.J, self.A, self.delta, self.g = (zeros(posts) for _ in range(4))
+        self.J, self.A, self.delta, self.g, self.m = (zeros(posts) for _ in range(5))
         self.a: list[int] = []
 
 
@@ -152,12 +152,13 @@ class SlowCore:
 
     def _probe(self, now: int, label: int, target: Any) -> None:
         """Learn with a copy of the weights, and sum |g*eps|; only delta and g are kept."""
-        kept = [[[*row] for row in n.w] for n in self.layers], self.rng, self.updates
+        means = [[*n.m] for n in self.layers]
+        kept = [[[*row] for row in n.w] for n in self.layers], means, self.rng, self.updates
         self._learn(label, target, False)
-        weights, self.rng, self.updates = kept
+        weights, means, self.rng, self.updates = kept
         total = 0
-        for n, w in zip(self.layers, weights, strict=True):
-            n.w = w
+        for n, w, m in zip(self.layers, weights, means, strict=True):
+            n.w, n.m = w, m
             total += sum(abs(g * e) for g, row in zip(n.g, n.eps, strict=True) for e in row)
         self.S[now] = min(self.S[now] + total // 2 ** self.ops["weight_step"].shift, 2**31 - 1)
 
@@ -222,11 +223,13 @@ class SlowCore:
                     e = self._drop("error", sum(n.w[i][j] * n.delta[i] for i in range(len(n.delta))))
                     delta.append(clamp(self._drop("hidden_delta", h[j] * clamp(e, f.delta)), f.delta))
         for index, n in enumerate(self.layers):
-            mantissa, shift = p.rate[index]
+            mantissa = p.rate[index][0]
             self.rng = xorshift(self.rng)
             bits = self.ops["weight_step"].shift
             for i in range(len(n.delta)):
-                n.g[i] = clamp(self._drop("rate_step", n.delta[i] * mantissa, shift), f.rate_step)
+                shift = p.rate[index][1] + self._offset(index, n.m[i])
+                n.g[i] = clamp(self._drop("rate_step", n.delta[i] * mantissa, min(max(shift, 0), 31)), f.rate_step)
+                n.m[i] = self._mean(n.m[i], n.delta[i])
                 state = self.rng
                 for j in range(len(n.w[i])):
                     state = xorshift(state)
@@ -243,6 +246,19 @@ class SlowCore:
                     n.a[g] = min(max(a, p.a_min * 256), p.a_max * 256)
         self.updates += 1
 
+    def _offset(self, index: int, mean: int) -> int:
+        """Powers of two by which a post's rate is divided, by the length of its running mean in bits."""
+        reference, limit = self.p.norm[index] if self.p.norm else (0, 0)
+        length = len(f"{mean:b}") if mean else reference
+        return max(-limit, min(limit, length - reference))
+
+    def _mean(self, mean: int, delta: int) -> int:
+        """Running mean of |delta| after an update, 8 more bits than delta; |delta| of a negative one is one less."""
+        if not self.config.normalise:
+            return 0
+        now = (delta if delta >= 0 else -delta - 1) * 256
+        return mean + (now - mean) // 2**self.p.norm_shift if mean else now
+
     def _trace(self, step: int, learned: bool, updated: bool, probed: bool) -> StepTrace:
         def array(values: Any) -> Any:
             return np.array(values, dtype=np.int64)
@@ -252,6 +268,7 @@ class SlowCore:
                 weight=array(n.w), trace=array(n.eps), filter=array(n.F), current=array(n.I), membrane=array(n.V),
                 spike=array(n.s), surrogate=array(n.h), gain=array(n.k), filter_trace=array(n.J),
                 adapt_trace=array(n.A), delta=array(n.delta), rate_step=array(n.g), a=array(n.a),
+                mean_error=array(n.m),
             )
             for n in self.layers
         ]  # fmt: skip

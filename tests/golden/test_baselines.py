@@ -282,11 +282,22 @@ def test_the_decision_can_be_that_of_the_last_steps() -> None:
 
 def test_rate_per_post_divides_by_the_nearest_power_of_two() -> None:
     case, only = Case(), np.arange(STEPS) == 6
-    plain, scaled = case.gradients("solsa", only), case.gradients("solsa", only, normalise=True)
+    plain, scaled = case.gradients("solsa", only), case.gradients("solsa", only, normalise="row")
     for a, b in zip(plain, scaled, strict=True):
         size = np.sqrt((a**2).mean(1))
         wanted = 2.0 ** np.clip(-np.rint(np.log2(size)), -10, 10)
         np.testing.assert_allclose(b, a * wanted[:, None], rtol=1e-9, atol=1e-10)
+
+
+def test_rate_per_post_by_the_mean_error_before() -> None:
+    """The first update is as given, the second divided by a power of two; a layer with reference 0 keeps its rate."""
+    case, both = Case(), np.arange(STEPS) >= STEPS - 2
+    options = {"normalise": "error", "reference": (2.0**-4, 0.0), "largest": 3}
+    first, last = (np.arange(STEPS) == t for t in (STEPS - 2, STEPS - 1))
+    for schedule, same in ((first, True), (last, True), (both, False)):
+        plain, scaled = case.gradients("solsa", schedule), case.gradients("solsa", schedule, **options)
+        assert np.array_equal(plain[0], scaled[0]) == same
+        np.testing.assert_allclose(plain[1], scaled[1], rtol=1e-9)
 
 
 def test_costs_agree_with_the_layout() -> None:

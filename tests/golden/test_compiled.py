@@ -21,10 +21,14 @@ def difference(layers: tuple[int, ...], readout: Readout, seed: int) -> str | No
     """First word in which the two cores differ after any of some stretches of steps."""
     config = NetworkConfig(
         layers=layers, groups=(1, 2, 4, 8)[seed], readout=readout, max_steps=8, surrogate_entries=16,
-        recurrent=seed < 2 and len(layers) > 2, formats=FORMATS[sorted(FORMATS)[seed % len(FORMATS)]],
+        recurrent=seed % 2 == 0 and len(layers) > 2, normalise=seed > 1,
+        formats=FORMATS[sorted(FORMATS)[seed % len(FORMATS)]],
     )  # fmt: skip
     case = make_case(config, seed, "RLLLLLr..LRLLLLLLLLLL", extreme=seed % 2 == 1)
-    plain, fast = (kind(config, case.parameters, case.weights) for kind in (GoldenCore, CompiledCore))
+    parameters = case.parameters
+    if config.normalise:
+        parameters = parameters.with_(norm=tuple((18 + i, 3 * i) for i in range(config.depth)), norm_shift=2)
+    plain, fast = (kind(config, parameters, case.weights) for kind in (GoldenCore, CompiledCore))
     for s in case.stimuli:
         # two steps at once now and then, so that state is carried within a call as well as between calls
         rows = np.repeat(np.asarray(s.inputs)[None], 1 + seed % 2, 0)

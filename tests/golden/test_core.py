@@ -30,19 +30,23 @@ PATTERNS = ("RLLLLL", "r...LL..LL", "RL.LRL..Lr.L", "LLLrLLLLLLLL")
     recurrent=st.booleans(),
     points=st.sampled_from((0, 0, 1, 2)),
     margin=st.sampled_from((-(2**13), 0, 1, 2**10)),
+    norm=st.none() | st.tuples(st.integers(10, 31), st.integers(0, 7), st.integers(0, 8)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_equals_the_slow_model(
     layers: tuple[int, ...], groups: int, readout: Readout, formats: str, pattern: str, adapt: bool, extreme: bool,
-    recurrent: bool, points: int, margin: int, seed: int,
+    recurrent: bool, points: int, margin: int, norm: tuple[int, int, int] | None, seed: int,
 ) -> None:  # fmt: skip
     """Every word of every step, also with groups that have no post (M < G) and beyond the schedule table."""
     config = NetworkConfig(
         layers=layers, groups=groups, readout=readout, formats=FORMATS[formats], max_steps=8, surrogate_entries=16,
         early_stop=readout is not Readout.TARGET, probe=True, recurrent=recurrent and len(layers) > 2,
+        normalise=norm is not None,
     )  # fmt: skip
     case = make_case(config, seed, pattern, adapt=adapt, extreme=extreme)
     parameters = case.parameters.with_(stop_margin=margin, stop_points=points if config.early_stop else 0)
+    if norm is not None:
+        parameters = parameters.with_(norm=(norm[:2],) * config.depth, norm_shift=norm[2])
     golden, slow = GoldenCore(config, parameters, case.weights), SlowCore(config, parameters, case.weights)
     for i, s in enumerate(case.stimuli):
         golden.state.probe = slow.probe = i % 7 in (3, 4)

@@ -34,16 +34,21 @@ def ramps(folder: Path, *, channels: int = 2, steps: int = 6, name: str = "ramps
     return load_dataset(str(folder / f"{name}.npz"))
 
 
-@pytest.mark.parametrize("window", [0.0, 0.5])
-def test_compiled_samples_leave_the_network_of_the_golden_device(tmp_path: Path, window: float) -> None:
+@pytest.mark.parametrize(("window", "normalise"), [(0.0, True), (0.5, False)])
+def test_compiled_samples_leave_the_network_of_the_golden_device(
+    tmp_path: Path, window: float, normalise: bool
+) -> None:
     dataset = ramps(tmp_path)
     config, recipe, encoder = plan_for(dataset)
+    config = config.with_(normalise=normalise)
     recipe = recipe.with_(epochs=2, window=window, adapt_rates=(1e-3, 0.0))
     device_side, fast = (start_network(config, "x", recipe, dataset, 5, encoder) for _ in range(2))
     with Device.open("golden", config) as device:
         learn(device, device_side, dataset, 2, look_back=False)
     counts = trained(fast, dataset, watch=4)
     assert fast.sha256 == device_side.sha256
+    assert [m.tolist() for m in fast.mean_errors] == [m.tolist() for m in device_side.mean_errors]
+    assert len(fast.mean_errors) == 2 * normalise
     assert (fast.rng, fast.shuffler, fast.epochs_done) == (device_side.rng, device_side.shuffler, 2)
     for key in ("online_accuracy", "test_accuracy"):
         assert [e[key] for e in fast.history] == [e[key] for e in device_side.history]

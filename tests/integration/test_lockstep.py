@@ -296,14 +296,15 @@ class Replay:
 
 def test_the_checker_looks_at_every_word(seed: int) -> None:
     """A word that is wrong, missing or retired twice is found, whichever it is."""
-    case = make_case(TINY, seed, "R")
+    config = TINY.with_(normalise=True)
+    case = make_case(config, seed, "R")
     parameters, s = case.parameters.with_(schedule=(0,)), case.stimuli[0]
-    core = PysimCore(TINY)
-    load_core(core, TINY, parameters, case.weights)
+    core = PysimCore(config)
+    load_core(core, config, parameters, case.weights)
     records = core.step(s.inputs, label=s.label, target=s.target, reset=s.reset, learn=s.learn, adapt=s.adapt)
 
     def check(changed: Records) -> Mismatch | None:
-        return Lockstep(TINY, parameters, case.weights, Replay(changed)).step(s)
+        return Lockstep(config, parameters, case.weights, Replay(changed)).step(s)
 
     assert check(records) is None
     assert set(records["kind"]) == set(Kind)
