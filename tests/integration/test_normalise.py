@@ -24,7 +24,7 @@ CONFIG = NetworkConfig(
 
 def learning(config: NetworkConfig, seed: int = 3, *, limit: int = 3, shift: int = 2) -> Case:
     """Case in which every step is scheduled."""
-    case = make_case(config, seed, "RLLLLRLLL")
+    case = make_case(config, seed, "RLLLRL")
     top = config.formats.mean_error.width
     changed = case.parameters.with_(
         schedule=tuple(range(config.max_steps)), norm=((top - 6, limit), (top - 4, limit)), norm_shift=shift
@@ -55,7 +55,7 @@ def test_equals_golden(readout: Readout, formats: str) -> None:
 
 def test_a_probe_measures_with_the_means_as_they_are() -> None:
     case = learning(CONFIG)
-    case = replace(case, stimuli=[replace(one, probe=2 <= i < 6) for i, one in enumerate(case.stimuli)])
+    case = replace(case, stimuli=[replace(one, probe=2 <= i < 5) for i, one in enumerate(case.stimuli)])
     assert run_case(case, PysimCore(CONFIG)) is None
 
 
