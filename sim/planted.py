@@ -117,17 +117,9 @@ BUGS: dict[str, Bug] = {
         "normalise.py", '10, "address")[10]', '10, "address")[9]',
         "a running mean is written to the neuron that follows",
     ),
-    "norm-unlimited": Bug(
-        "normalise.py", "Mux(above5 < -limit5, -limit5, above5)", "above5",
-        "a rate grows further than its limit",
-    ),
     "norm-probe-keeps": Bug(
         "core.py", "error.valid & ~registers.probe", "error.valid",
         "a probe moves the running means",
-    ),
-    "norm-first-slow": Bug(
-        "normalise.py", "Mux(means[7].any(), means[7] + moved10, nows[2])", "means[7] + moved10",
-        "the first |delta| of a neuron does not count whole",
     ),
 }  # fmt: skip
 
