@@ -140,10 +140,11 @@ def _cues(content: dict[str, Any]) -> list[str]:
     for name, r in content["results"].items():
         tau = f"{1 / (1 - max(r['recipe']['a'][0])):.0f} / {1 / (1 - max(r['recipe']['lam'][1])):.0f}"
         state = "reached" if r["mean"] >= 0.95 else "**missed**"
-        rows.append((name, r["steps"], *(r["formats"][n] for n in ("trace", "weight", "g")), tau, r["epochs"],
-                     len(r["accuracies"]), _percent(r), state))  # fmt: skip
-    head = ("step", "steps", "trace", "weight", "eta*delta", "slowest filter / readout, steps", "epochs", "seeds",
-            "accuracy, %", "goal")  # fmt: skip
+        formats = ", ".join(f"{n} {v}" for n, v in r["formats"].items())
+        filters = "learned" if any(r["recipe"]["adapt_rates"]) else "fixed"
+        rows.append((name, r["steps"], formats, tau, filters, r["epochs"], len(r["accuracies"]), _percent(r), state))
+    head = ("step", "steps", "formats", "slowest filter / readout, steps", "filters", "epochs", "seeds", "accuracy, %",
+            "goal")  # fmt: skip
     return [*lines, *table(head, rows)]
 
 

@@ -214,10 +214,10 @@ RECIPES: dict[str, Recipe] = {
         bias=True,
     ),
     # Cue accumulation in steps of 10 ms, as host/bench_cues.py writes it: the default of its 225 steps, learning at
-    # few of the last 15.
+    # few of the last 15. The readout's time constant of 1000 steps counts the first cue as much as the last one.
     "cues": Recipe(
         a=((0.0, 0.671, 0.892, 0.964), (0.0,) * 4),
-        lam=((0.333, 0.749, 0.906, 0.964), (0.991,) * 4),
+        lam=((0.333, 0.749, 0.906, 0.964), (0.999,) * 4),
         weight_sd=(0.163, 0.01),
         rates=(0.00255, 0.000116),
         final=0.05,
