@@ -40,7 +40,7 @@ UNITS = (
     (r"decoder|encoder", "cobs"),
     (r"link\.(receiver(\.synchroniser)?|transmitter)", "uart"),
     (
-        r"adapt|backward|bank|control|core|crc|engine|error|lanes|link|presynaptic|registers(_serial)?|sequencer|top",
+        r"adapt|backward|bank|control|core|crc|engine|error|halves|lanes|link|presynaptic|registers(_serial)?|sequencer|top",
         None,
     ),
 )

@@ -15,6 +15,7 @@ from toy_data import toy_arrays
 
 from solsa.contract import ConfigError, preset
 from solsa.host.data import Dataset, load_dataset
+from solsa.host.device import Device
 from solsa.host.files import OutputError, check_file, make_folder, write_atomically
 from solsa.host.network import Network, NetworkError, weight_sha256
 from solsa.host.recipe import RECIPES, Recipe, default_recipe, initial_weights, recipe_for
@@ -168,6 +169,20 @@ def test_start_weights_depend_on_the_seed_alone_and_have_the_spread() -> None:
         assert np.std(real) == pytest.approx(sd, rel=0.05)
         assert abs(np.mean(real)) < 0.1 * sd
     assert first[0][0, :4].tolist() == [-2352, -1494, 1710, 466]  # stored: not to change with NumPy or the machine
+
+
+def test_a_recurrent_network_is_kept_whole_and_learns(tmp_path: Path) -> None:
+    network = Network.create((3, 4, 2), recurrent=True, lanes=2)
+    assert [w.shape for w in network.weights] == [(4, 3 + 4), (2, 4)]
+    start = [w.copy() for w in network.weights]
+    with Device.open("golden", network) as device:
+        device.partial_fit(np.random.default_rng(0).normal(0, 2, (8, 6, 3)), [0, 1] * 4)
+        learned = device.read_weights()
+    assert not np.array_equal(learned[0][:, 3:], start[0][:, 3:])
+    network.save(tmp_path / "a.npz")
+    again = Network.load(tmp_path / "a.npz")
+    assert again.config == network.config
+    assert all(np.array_equal(a, b) for a, b in zip(again.weights, learned, strict=True))
 
 
 def test_start_weights_of_own_spikes_come_after_those_without() -> None:
