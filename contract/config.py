@@ -10,10 +10,13 @@ from typing import Any
 
 from .formats import Format, Formats
 from .random import POST_HASH_BITS
+from .wire import reply_slots
 
 #: Changes whenever the same configuration would mean other bits, registers or frames.
 CONTRACT_VERSION = 1
 MAX_LAYERS = 8
+#: Replies that a device with the option ``stream`` keeps at least.
+FEWEST_SLOTS = 4
 MAX_GROUPS = 8
 MAX_POSTS = 1 << POST_HASH_BITS
 
@@ -88,6 +91,8 @@ class NetworkConfig:
         Hidden layers have their own spikes of the step before as further pre-synaptic signals.
     normalise : bool
         A running mean of |delta| per neuron, by which its learning rate is divided (docs/how_it_works.md).
+    stream : bool
+        A queue of requests: the host sends samples ahead of the core (contract/wire.py).
     formats : Formats
         Every number format.
     """
@@ -105,6 +110,7 @@ class NetworkConfig:
     probe: bool = False
     recurrent: bool = False
     normalise: bool = False
+    stream: bool = False
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
@@ -141,6 +147,9 @@ class NetworkConfig:
             found.append("recurrent without a hidden layer, allowed with three sizes or more")
         if self.serial and self.normalise:
             found.append("normalise with the serial neuron unit, allowed is the pipelined one")
+        if not found and self.stream and self.reply_slots < FEWEST_SLOTS:
+            found.append(f"stream with frames of {self.frame_bytes} bytes, too few for {FEWEST_SLOTS} readouts of "
+                         f"{self.outputs} outputs, allowed a larger frame_bytes")  # fmt: skip
         if self.serial and self.readout is Readout.TARGET:
             found.append("readout target with the serial neuron unit, allowed membrane or spike")
         if not found and self.readout is Readout.MEMBRANE and self.layers[-1] > 255:
@@ -184,6 +193,11 @@ class NetworkConfig:
     def step_bytes(self) -> int:
         """Bytes of one step in a RUN request: inputs, then two bytes per target of the ``target`` readout."""
         return self.layers[0] + (2 * self.layers[-1] if self.readout is Readout.TARGET else 0)
+
+    @property
+    def reply_slots(self) -> int:
+        """Replies that a device with the option ``stream`` keeps, 0 without it."""
+        return reply_slots(self.frame_bytes, self.outputs) if self.stream else 0
 
     @property
     def synapses(self) -> int:
@@ -257,7 +271,7 @@ class NetworkConfig:
 
 
 #: Fields that add something to a core and are off in every preset.
-OPTIONS = ("early_stop", "probe", "recurrent", "normalise")
+OPTIONS = ("early_stop", "probe", "recurrent", "normalise", "stream")
 _ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
 
 

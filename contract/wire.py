@@ -17,6 +17,15 @@ Rules of the device, in the order in which they are checked:
    space therefore carries exactly one word.
 4. Registers that do not exist read as 0 and cannot be written (BAD_ADDRESS).
 
+With the option ``stream`` there is a request more, STREAM, of which a host may have several under way:
+
+5. A STREAM is executed only in order: if its number follows that of the last request, which must not be 0 (255 is
+   followed by 1). Replies to STREAM are kept in slots of their own until a request of another kind is executed or the
+   slot is needed again; one whose reply is kept gets it once more. Any other is answered with ``REFUSED`` (sequence 0,
+   opcode 0, BAD_SEQUENCE) and nothing changes.
+6. Requests wait in a buffer of twice the largest frame. A host has at most :func:`window` of them under way, and no
+   more bytes (bodies with CRC) than the buffer has; what does not fit is lost and answered as damaged.
+
 All numbers are little endian.
 """
 
@@ -55,6 +64,12 @@ class Opcode(IntEnum):
     RUN = 6
     #: payload space u8, index u24, count u8; reply: words.
     STATE = 7
+    #: as RUN, but only in order; several may be under way. Option ``stream``.
+    STREAM = 8
+
+
+#: Requests of a device without options.
+PLAIN = tuple(opcode for opcode in Opcode if opcode is not Opcode.STREAM)
 
 
 class Status(IntEnum):
@@ -66,6 +81,7 @@ class Status(IntEnum):
     BAD_LENGTH = 3
     BAD_ADDRESS = 4
     BAD_VALUE = 5
+    BAD_SEQUENCE = 6
 
 
 STATUS_TEXT = {
@@ -75,6 +91,7 @@ STATUS_TEXT = {
     Status.BAD_LENGTH: "payload length does not fit the request",
     Status.BAD_ADDRESS: "address outside the space, or not writable",
     Status.BAD_VALUE: "value outside what the register or the network allows",
+    Status.BAD_SEQUENCE: "out of order: its number does not follow that of the last request",
 }
 
 
@@ -95,6 +112,8 @@ INFO_WORDS = 9
 RUN_HEADER = struct.Struct("<BHH")
 SPACE_HEADER = struct.Struct("<I")  # space in the low byte, index in the upper three
 TARGET_BYTES = 2
+#: Replies to STREAM that are kept, at the most.
+MOST_SLOTS = 16
 
 
 class FrameError(ValueError):
@@ -179,5 +198,32 @@ def max_steps(frame_bytes: int, step_bytes: int) -> int:
     return (frame_bytes - REQUEST_HEADER - RUN_HEADER.size - CRC_BYTES) // step_bytes
 
 
+def follows(sequence: int, last: int) -> bool:
+    """Whether a STREAM with this number is in order."""
+    return last != 0 and sequence == last % 255 + 1
+
+
+def slot_bytes(outputs: int) -> int:
+    """Bytes of a slot for a reply to STREAM, a power of two."""
+    return 1 << (REPLY_HEADER + 4 * outputs + CRC_BYTES - 1).bit_length()
+
+
+def reply_slots(frame_bytes: int, outputs: int) -> int:
+    """Slots for replies to STREAM in the buffer for replies, a power of two (0: it holds none)."""
+    return min(MOST_SLOTS, frame_bytes // slot_bytes(outputs))
+
+
+def window(frame_bytes: int, outputs: int) -> int:
+    """STREAM requests that may be under way: 255 is followed by 1, so the slot of 0 is left out now and then."""
+    return reply_slots(frame_bytes, outputs) - 1
+
+
+def queue_bytes(frame_bytes: int) -> int:
+    """Bytes of requests that may be under way with the option ``stream``."""
+    return 2 * frame_bytes
+
+
 #: What the device sends after a damaged frame.
 NAK = pack_reply(Reply(0, 0, Status.BAD_CRC, b""))
+#: What it sends after a STREAM that is out of order.
+REFUSED = pack_reply(Reply(0, 0, Status.BAD_SEQUENCE, b""))

@@ -11,6 +11,7 @@ from solsa.contract.wire import (
     DELIMITER,
     INFO_WORDS,
     NAK,
+    REFUSED,
     REPLY_HEADER,
     RUN_HEADER,
     SPACE_HEADER,
@@ -20,6 +21,7 @@ from solsa.contract.wire import (
     Request,
     RunFlag,
     Status,
+    follows,
     pack_reply,
     unpack_request,
 )
@@ -54,6 +56,8 @@ class GoldenDevice:
         self._outgoing = bytearray()
         self._sequence = 0
         self._stored = b""
+        #: Replies to STREAM by slot.
+        self._kept: dict[int, bytes] = {}
 
     # -- transport ----------------------------------------------------------------------------------------------------
     def send(self, data: bytes) -> None:
@@ -83,10 +87,20 @@ class GoldenDevice:
             request = unpack_request(frame)
         except (cobs.DecodeError, FrameError):
             return NAK
-        if request.sequence == 0 or request.sequence != self._sequence:
-            status, payload = self._execute(request)
-            self._stored = pack_reply(Reply(request.sequence, request.opcode, status, payload))
-            self._sequence = request.sequence
+        sequence, slots = request.sequence, self.config.reply_slots
+        if sequence != 0 and sequence == self._sequence:
+            return self._stored
+        streams = slots > 0 and request.opcode == Opcode.STREAM
+        if streams and not follows(sequence, self._sequence):
+            near = sequence != 0 and (self._sequence - sequence) % 256 < slots
+            return self._kept.get(sequence % slots, REFUSED) if near else REFUSED
+        status, payload = self._execute(request)
+        self._stored = pack_reply(Reply(sequence, request.opcode, status, payload))
+        self._sequence = sequence
+        if streams:
+            self._kept[sequence % slots] = self._stored
+        else:
+            self._kept.clear()
         return self._stored
 
     def _execute(self, request: Request) -> Answer:
@@ -97,7 +111,7 @@ class GoldenDevice:
             return self._read(payload, registers_only=opcode == Opcode.READ)
         if opcode in (Opcode.WRITE, Opcode.LOAD):
             return self._write(payload, registers_only=opcode == Opcode.WRITE)
-        if opcode in (Opcode.STEP, Opcode.RUN):
+        if opcode in (Opcode.STEP, Opcode.RUN) or (opcode == Opcode.STREAM and self.config.stream):
             return self._run(payload, single=opcode == Opcode.STEP)
         return Status.BAD_OPCODE, b""
 

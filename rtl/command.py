@@ -7,6 +7,8 @@ that the execution needs anyway, at two clocks per byte where the line takes at 
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -17,6 +19,7 @@ from solsa.contract.registers import WRITABLE_SPACES, NeuronField, Space, space_
 from solsa.contract.wire import (
     CRC_BYTES,
     INFO_WORDS,
+    PLAIN,
     REPLY_FLAG,
     REPLY_HEADER,
     RUN_HEADER,
@@ -46,8 +49,17 @@ class CommandProcessor(wiring.Component):
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
+        slots = config.reply_slots
+        slotted: dict[str, Any] = {
+            #: See the transmitter: the reply goes into, or comes from, a slot; which; whether that has one; REFUSED.
+            "keep": Out(1),
+            "slot": Out(range(slots)),
+            "kept": In(1),
+            "refuse": Out(1),
+        }
         super().__init__(
             {
+                **(slotted if slots else {}),
                 #: The request, from the frame receiver.
                 "request": In(Request(config.frame_bytes)),
                 #: Bytes of the reply, for the frame transmitter.
@@ -84,10 +96,14 @@ class CommandProcessor(wiring.Component):
         # The longest path of the checks has a clock of its own.
         outside = Signal()
 
-        is_ = {code: Signal(name=f"is_{code.name.lower()}") for code in Opcode}
-        m.d.comb += [signal.eq(opcode[:3] == code) for code, signal in is_.items()]
+        opcodes = tuple(Opcode) if config.stream else PLAIN
+        is_ = {code: Signal(name=f"is_{code.name.lower()}") for code in opcodes}
+        # No two have the same low bits; 0 and the unknown ones are refused before anything looks at these.
+        m.d.comb += [signal.eq(opcode[:3] == code & 7) for code, signal in is_.items()]
         writes = is_[Opcode.WRITE] | is_[Opcode.LOAD]
         runs = is_[Opcode.STEP] | is_[Opcode.RUN]
+        if config.stream:
+            runs |= is_[Opcode.STREAM]
         membranes_now = is_[Opcode.STEP] & (space == Space.NEURON)
 
         m.d.comb += [
@@ -104,6 +120,18 @@ class CommandProcessor(wiring.Component):
             self.command.p.adapt.eq(_flag(space, RunFlag.ADAPT)),
             self.command.p.label.eq(index[:LABEL_BITS]),
         ]
+
+        if config.stream:
+            # Number of the request at hand, which becomes that of the last one only if it is executed.
+            arrived = Signal(8)
+            # Its reply goes into a slot, or comes from one; it is in order; its reply is kept.
+            streams, follows, kept = Signal(), Signal(), Signal()
+            m.d.comb += [
+                follows.eq(self._follows(arrived, sequence)),
+                kept.eq((arrived != 0) & self._near(arrived, sequence) & self.kept),
+                self.slot.eq(arrived),
+                self.keep.eq(streams),
+            ]
 
         m.d.sync += outside.eq(self._outside(is_, space, index, count))
 
@@ -127,18 +155,33 @@ class CommandProcessor(wiring.Component):
             with m.State("SEQUENCE"):
                 m.d.comb += request.body.ready.eq(1)
                 with m.If(taken):
-                    m.d.sync += sequence.eq(byte)
+                    m.d.sync += (arrived if config.stream else sequence).eq(byte)
                     m.next = "OPCODE"
                     with m.If((byte == sequence) & (byte != 0)):
-                        m.next = "SEND"
+                        m.next = "STORED" if config.stream else "SEND"
             with m.State("OPCODE"):
                 m.d.comb += request.body.ready.eq(1)
                 m.d.sync += [opcode.eq(byte), place.eq(0), position.eq(0)]
                 with m.If(taken):
                     m.d.sync += [status.eq(Status.OK), answers.eq(0)]
                     m.next = "LENGTH"
+                    if config.stream:
+                        m.d.sync += streams.eq(byte == Opcode.STREAM)
+                        with m.If((byte == Opcode.STREAM) & ~follows):
+                            m.next = "STORED"
+                        with m.Else():
+                            m.d.sync += sequence.eq(arrived)
+            if config.stream:
+                with m.State("STORED"):
+                    m.d.sync += streams.eq(kept)
+                    m.next = "SEND"
+                    with m.If(~kept & ((arrived != sequence) | (arrived == 0))):
+                        m.next = "REFUSED"
+                with m.State("REFUSED"):
+                    m.d.comb += [self.refuse.eq(1), request.release.eq(1)]
+                    m.next = "SEQUENCE"
             with m.State("LENGTH"):
-                with m.If((opcode == 0) | (opcode > max(Opcode))):
+                with m.If((opcode == 0) | (opcode > max(opcodes))):
                     refuse(Status.BAD_OPCODE)
                 with m.Elif(~self._length_fits(is_)):
                     refuse(Status.BAD_LENGTH)
@@ -278,6 +321,7 @@ class CommandProcessor(wiring.Component):
     def _length_fits(self, is_: dict[Opcode, Signal]) -> Value:
         """Whether the payload's length may belong to the opcode, as far as the length alone tells."""
         length = self.request.length
+        runs = is_[Opcode.RUN] | is_[Opcode.STREAM] if self.config.stream else is_[Opcode.RUN]
         read = length == RUN_HEADER.size
         write = (length >= SPACE_HEADER.size + 4) & (length[:2] == 0)
         return (
@@ -285,7 +329,7 @@ class CommandProcessor(wiring.Component):
             | ((is_[Opcode.READ] | is_[Opcode.STATE]) & read)
             | ((is_[Opcode.WRITE] | is_[Opcode.LOAD]) & write)
             | (is_[Opcode.STEP] & (length == RUN_HEADER.size + self.config.step_bytes))
-            | (is_[Opcode.RUN] & (length > RUN_HEADER.size))
+            | (runs & (length > RUN_HEADER.size))
         )
 
     def _words_fit(self, is_: dict[Opcode, Signal], space: Value, count: Signal) -> Value:
@@ -315,6 +359,14 @@ class CommandProcessor(wiring.Component):
             | (writes & read_only)
             | ((is_[Opcode.READ] | is_[Opcode.WRITE]) & (space != Space.REGISTER))
         )
+
+    def _follows(self, sequence: Signal, last: Signal) -> Value:
+        """Whether a STREAM is in order, see :func:`solsa.contract.wire.follows`."""
+        return (last != 0) & (sequence == Mux(last == 255, 1, last + 1))
+
+    def _near(self, sequence: Signal, last: Signal) -> Value:
+        """Whether no later number can have taken the slot of this one."""
+        return (last - sequence)[:8] < self.config.reply_slots
 
     def _label_refused(self, space: Signal, index: Signal) -> Value:
         """Whether learning from this label is impossible."""

@@ -9,19 +9,26 @@ that is what yosys emulates with the fewest LUTs on iCE40.
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from cobs import cobs
 
-from solsa.contract.wire import CRC_BYTES, NAK, REQUEST_HEADER, RUN_HEADER
+from solsa.contract.wire import CRC_BYTES, NAK, REFUSED, REPLY_HEADER, REQUEST_HEADER, RUN_HEADER
 
 from .cobs import CobsDecoder, CobsEncoder
 from .crc import Crc32
 
 #: What goes over the line after a damaged frame.
 NAK_BYTES = cobs.encode(NAK) + b"\0"
+#: And after a request that is out of order.
+REFUSED_BYTES = cobs.encode(REFUSED) + b"\0"
+#: Bytes of a reply without payload.
+SHORTEST = REPLY_HEADER + CRC_BYTES
+assert len(REFUSED_BYTES) == len(NAK_BYTES)
 
 
 class Request(wiring.Signature):
@@ -146,16 +153,35 @@ class FrameTransmitter(wiring.Component):
 
     The first byte after a reply was sent replaces the stored reply. Sending without new bytes repeats it.
 
+    With slots (option ``stream``) a reply goes into the slot ``slot`` of the buffer if ``keep`` is high, and else takes
+    all of it; sending without new bytes repeats the reply of that slot, or the one that takes all.
+
     Parameters
     ----------
     frame_bytes : int
         Largest frame (decoded, with CRC), a power of two.
+    slots : int
+        Slots of the buffer, a power of two; 0 without the option.
+    outputs : int
+        Words of the longest reply that goes into a slot.
     """
 
-    def __init__(self, frame_bytes: int) -> None:
-        self.frame_bytes = frame_bytes
+    def __init__(self, frame_bytes: int, slots: int = 0, outputs: int = 0) -> None:
+        self.frame_bytes, self.slots = frame_bytes, slots
+        self.longest = REPLY_HEADER + 4 * outputs + CRC_BYTES
+        slotted: dict[str, Any] = {
+            #: The reply goes into a slot, or comes from one; constant from its first byte to ``accepted``.
+            "keep": In(1),
+            #: Which one.
+            "slot": In(range(slots)),
+            #: That slot has a reply.
+            "kept": Out(1),
+            #: High for one clock: send REFUSED as soon as possible.
+            "refuse": In(1),
+        }
         super().__init__(
             {
+                **(slotted if slots else {}),
                 #: Bytes of the reply without its CRC; more than the buffer holds is the sender's mistake.
                 "body": In(stream.Signature(8)),
                 #: Send the reply, or the stored one if no byte came; keep high until ``accepted``.
@@ -180,11 +206,32 @@ class FrameTransmitter(wiring.Component):
         length = Signal.like(encoder.length)
         place = Signal(range(len(NAK_BYTES)))
         nak_waits = Signal()
+        error_byte: Value = Array(Const(byte, 8) for byte in NAK_BYTES)[place]
+        # Where the reply lies in the buffer.
+        base = Signal(range(self.frame_bytes))
+        refusal_waits, refuses = Signal(), Signal()
+
+        def address(at: Value) -> Value:
+            return at | base if self.slots else at
+
+        if self.slots:
+            # Per slot whether it has a reply, and whether that is of the longest kind and not of the shortest.
+            filled, long = Signal(self.slots), Signal(self.slots)
+            one, sealed, own = Signal(self.slots), Signal(self.slots), Signal.like(base)
+            slot_bits = self.slot.shape().width
+            m.d.comb += [
+                one.eq(1 << self.slot),
+                sealed.eq(1 << base[-slot_bits:]),
+                self.kept.eq((filled & one).any()),
+                own[-slot_bits:].eq(self.slot),
+            ]
+            error_byte = Mux(refuses, Array(Const(byte, 8) for byte in REFUSED_BYTES)[place], error_byte)
+
         m.d.comb += [
-            write.addr.eq(length),
+            write.addr.eq(address(length)),
             write.data.eq(self.body.payload),
             crc.i.payload.eq(self.body.payload),
-            read.addr.eq(encoder.address),
+            read.addr.eq(address(encoder.address)),
             read.en.eq(0),
             encoder.data.eq(read.data),
             encoder.length.eq(length),
@@ -196,13 +243,23 @@ class FrameTransmitter(wiring.Component):
                 with m.If(nak_waits):
                     m.d.sync += nak_waits.eq(0)
                     m.next = "NAK"
+                if self.slots:
+                    with m.Elif(refusal_waits):
+                        m.d.sync += [refusal_waits.eq(0), refuses.eq(1)]
+                        m.next = "NAK"
                 with m.Elif(self.send):
                     m.d.comb += [self.accepted.eq(1), encoder.start.eq(1)]
                     m.next = "SEND"
+                    if self.slots:
+                        with m.If(self.keep):
+                            m.d.sync += [base.eq(own), length.eq(Mux((long & one).any(), self.longest, SHORTEST))]
                 with m.Elif(self.body.valid):
                     m.d.comb += crc.start.eq(1)
                     m.d.sync += length.eq(0)
                     m.next = "FILL"
+                    if self.slots:
+                        m.d.sync += base.eq(Mux(self.keep, own, 0))
+                        m.d.sync += filled.eq(Mux(self.keep, filled | one, 0))
             with m.State("FILL"):
                 m.d.comb += [
                     crc.i.valid.eq(self.body.valid),
@@ -225,6 +282,8 @@ class FrameTransmitter(wiring.Component):
                     with m.If(place == CRC_BYTES - 1):
                         m.d.comb += encoder.start.eq(1)
                         m.next = "SEND"
+                if self.slots:
+                    m.d.sync += long.eq(Mux(length > SHORTEST, long | sealed, long & ~sealed))
             with m.State("SEND"):
                 m.d.comb += [
                     self.o.valid.eq(encoder.o.valid),
@@ -237,12 +296,17 @@ class FrameTransmitter(wiring.Component):
             with m.State("NAK"):
                 m.d.comb += [
                     self.o.valid.eq(1),
-                    self.o.payload.eq(Array(Const(byte, 8) for byte in NAK_BYTES)[place]),
+                    self.o.payload.eq(error_byte),
                 ]
                 with m.If(self.o.ready):
                     m.d.sync += place.eq(place + 1)
                     with m.If(place == len(NAK_BYTES) - 1):
                         m.next = "IDLE"
+                        if self.slots:
+                            m.d.sync += refuses.eq(0)
         with m.If(self.nak):
             m.d.sync += nak_waits.eq(1)
+        if self.slots:
+            with m.If(self.refuse):
+                m.d.sync += refusal_waits.eq(1)
         return m

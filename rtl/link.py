@@ -10,6 +10,7 @@ from solsa.contract import NetworkConfig
 
 from .bus import core_ports
 from .command import CommandProcessor
+from .frame_queue import FrameQueue
 from .frames import FrameReceiver, FrameTransmitter
 from .uart import UartReceiver, UartTransmitter
 
@@ -37,9 +38,11 @@ class ByteLink(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.receiver = receiver = FrameReceiver(self.config.frame_bytes)
+        frame, slots = self.config.frame_bytes, self.config.reply_slots
+        receiver = FrameQueue(frame, slots) if slots else FrameReceiver(frame)
+        m.submodules.receiver = receiver
         m.submodules.processor = processor = CommandProcessor(self.config)
-        m.submodules.transmitter = transmitter = FrameTransmitter(self.config.frame_bytes)
+        m.submodules.transmitter = transmitter = FrameTransmitter(frame, slots, self.config.outputs)
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.request, processor.request)
         connect(m, processor.reply, transmitter.body)
@@ -49,6 +52,13 @@ class ByteLink(wiring.Component):
             processor.accepted.eq(transmitter.accepted),
             transmitter.nak.eq(receiver.damaged),
         ]
+        if slots:
+            m.d.comb += [
+                transmitter.keep.eq(processor.keep),
+                transmitter.slot.eq(processor.slot),
+                transmitter.refuse.eq(processor.refuse),
+                processor.kept.eq(transmitter.kept),
+            ]
         _connect_core(m, processor, self)
         return m
 

@@ -18,6 +18,7 @@ from solsa.contract.registers import WRITABLE_SPACES, NeuronField, Space, regist
 from solsa.contract.wire import (
     INFO_WORDS,
     NAK,
+    REFUSED,
     RUN_HEADER,
     FrameError,
     Opcode,
@@ -89,6 +90,7 @@ class Rules:
     def __init__(self, config: NetworkConfig) -> None:
         self.config, self.core = config, CoreModel(config)
         self.sequence, self.stored = 0, b""
+        self.replies: dict[int, bytes] = {}
 
     def answer(self, frame: bytes) -> bytes:
         """Reply to a frame that is not empty."""
@@ -99,11 +101,20 @@ class Rules:
         except FrameError:
             return NAK
         if not request.sequence or request.sequence != self.sequence:
+            streams = self.config.stream and request.opcode == Opcode.STREAM
+            if streams and (not self.sequence or request.sequence != self.sequence % 255 + 1):
+                return self.again(request.sequence)
             self.sequence = request.sequence
             status, words = self.execute(request)
             payload = b"".join(word.to_bytes(4, "little") for word in words)
             self.stored = pack_reply(Reply(request.sequence, request.opcode, status, payload))
+            self.replies = {**self.replies, request.sequence: self.stored} if streams else {}
         return self.stored
+
+    def again(self, sequence: int) -> bytes:
+        """What a STREAM gets that is not in order: the reply that is kept, if it is."""
+        slots, behind = self.config.reply_slots, (self.sequence - sequence) % 256
+        return self.replies[sequence] if behind < slots and sequence in self.replies else REFUSED
 
     def execute(self, request: Request) -> tuple[Status, list[int]]:
         """Status and words."""
@@ -129,7 +140,9 @@ class Rules:
                 if request.opcode == Opcode.WRITE and space:
                     return Status.BAD_ADDRESS, []
                 return [core.write(space, index + i, word) for i, word in enumerate(words)][-1], []
-            case Opcode.STEP | Opcode.RUN:
+            case Opcode.STREAM if not self.config.stream:
+                return Status.BAD_OPCODE, []
+            case Opcode.STEP | Opcode.RUN | Opcode.STREAM:
                 return self.run(request.opcode == Opcode.STEP, p)
         return Status.BAD_OPCODE, []
 
