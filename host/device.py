@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from solsa.contract import CONTRACT_VERSION, NetworkConfig, Parameters, Readout, Register, Space
+from solsa.contract import CONTRACT_VERSION, NetworkConfig, Parameters, Register, Space
 from solsa.contract.parameters import Rate, rate_words
 from solsa.contract.registers import (
     MAGIC,
@@ -18,23 +19,22 @@ from solsa.contract.registers import (
     register_map,
     space_words,
 )
-from solsa.contract.wire import RUN_HEADER, Opcode, RunFlag, max_steps, max_words, space_header
+from solsa.contract.wire import RUN_HEADER, Opcode, RunFlag, max_steps, max_words, queue_bytes, space_header, window
 
 from .faulty import Faults, FaultyLine
 from .learning import Learner
 from .link import PAUSE, Link
 from .network import Network
+from .sample import Parts, Sample, output_words, run_flags, step_bytes
 from .transport import DEFAULT_BAUD, MODELS, DeviceError, Transport, open_transport
-from .words import Ints, pack_words, split_layers, synapse_positions, unpack_words
+from .words import AnyInts, Ints, pack_words, split_layers, synapse_positions, unpack_words
 
-__all__ = ["Device", "DeviceError"]
+__all__ = ["AnyInts", "Device", "DeviceError", "Sample"]
 
 #: Seconds until a request is sent again: a board answers in milliseconds, a simulation takes what it takes.
 BOARD_TIMEOUT = 2.0
 MODEL_TIMEOUT = 60.0
 _NEURON_WORDS = 8
-
-AnyInts = NDArray[np.integer[Any]]
 
 
 class Device(Learner):
@@ -66,6 +66,9 @@ class Device(Learner):
         self.name = name
         self.link = Link(transport, name, timeout, **line)
         self.link.table = config.max_steps
+        if config.stream:
+            self.link.flight.window = window(config.frame_bytes, config.outputs)
+            self.link.flight.bytes = queue_bytes(config.frame_bytes)
         self._entries = register_map(config)
         self._by_name = {e.name: e.address for e in self._entries.values()}
         self._positions = synapse_positions(config)
@@ -324,22 +327,62 @@ class Device(Learner):
         window : int
             Only so many last steps are summed; 0 is all.
         """
-        data = self._step_bytes(inputs, targets)
-        flags, code = self._flags(label, targets, learn, adapt)
-        size, total = self.config.step_bytes, len(inputs)
-        if not total:
-            raise DeviceError("a sample without steps")
-        reply, end = b"", 0
-        first = max(0, total - window) if window else 0  # the device sums from the start: what came before is taken off
-        early = np.zeros(self.config.outputs, dtype=np.int64)
-        while end < total:
-            start, end = end, min(end + self._max_steps, first if end < first else total)
-            edge = (RunFlag.RESET if start == 0 else 0) | (RunFlag.LAST if end in (first, total) else 0)
-            header = RUN_HEADER.pack(flags | edge, code, end - start)
-            reply = self.link.request(Opcode.RUN, header + data[start * size : end * size])
-            if end == first:
-                early = self._outputs(reply, 1)
-        return self._outputs(reply, 1) - early
+        parts = self._parts(Sample(inputs, label, learn=learn, adapt=adapt, targets=targets, window=window))
+        while parts.left:
+            parts.take(self.link.request(Opcode.RUN, parts.next(self._max_steps)))
+        return parts.scores
+
+    def run_samples(self, samples: Iterable[Sample]) -> Iterator[Ints]:
+        """Readouts of samples in their order, as :meth:`run_sample` returns them.
+
+        With the option ``stream`` requests travel ahead: a sample is sent while the device still works on those before,
+        so ``samples`` is asked for the next one before the last readouts are there, and what is read from the device in
+        between may already be the work of later samples. Once all readouts were taken nothing is under way.
+        """
+        flight, under_way, ready = self.link.flight, deque[Parts](), list[Ints]()
+
+        def take() -> None:
+            parts = under_way[0]
+            parts.take(flight.take())
+            if parts.done:
+                ready.append(under_way.popleft().scores)
+
+        try:
+            for sample in samples:
+                if not self._streams:
+                    while under_way:
+                        take()
+                    yield from ready
+                    ready.clear()
+                    yield self.run_sample(
+                        sample.inputs, sample.label, learn=sample.learn, adapt=sample.adapt, targets=sample.targets,
+                        window=sample.window,
+                    )  # fmt: skip
+                    continue
+                parts, most = self._parts(sample), max_steps(self.config.frame_bytes, self.config.step_bytes)
+                under_way.append(parts)
+                while parts.left:
+                    payload = parts.next(most)
+                    while not flight.fits(payload):
+                        take()
+                    flight.post(payload)
+                yield from ready  # not while a sample is sent in part
+                ready.clear()
+            while under_way:
+                take()
+                yield from ready
+                ready.clear()
+        finally:
+            flight.drop()
+
+    def _parts(self, sample: Sample) -> Parts:
+        return Parts(self.config, sample, self.name)
+
+    @property
+    def _streams(self) -> bool:
+        """Whether samples are sent ahead now: not to a model that answers at once, and not over a bad line."""
+        far = self.config.stream and not getattr(self.link.transport, "immediate", False)
+        return far and self.link.frame_bytes >= self.config.frame_bytes
 
     def step(
         self,
@@ -353,47 +396,8 @@ class Device(Learner):
     ) -> tuple[Ints, Ints]:
         """Run one step, inputs [inputs] and targets [outputs]; returns membranes and scores of the readout."""
         row = np.asarray(inputs)[None]
-        data = self._step_bytes(row, None if targets is None else np.asarray(targets)[None])
-        flags, code = self._flags(label, targets, learn, adapt)
+        data = step_bytes(self.config, row, None if targets is None else np.asarray(targets)[None])
+        flags, code = run_flags(self.config, label, targets, learn, adapt)
         header = RUN_HEADER.pack(flags | (RunFlag.RESET if reset else 0), code, 1)
-        words = self._outputs(self.link.request(Opcode.STEP, header + data), 2)
+        words = output_words(self.config, self.link.request(Opcode.STEP, header + data), 2, self.name)
         return words[: self.config.outputs], words[self.config.outputs :]
-
-    def _flags(self, label: int | None, targets: AnyInts | None, learn: bool, adapt: bool) -> tuple[int, int]:
-        c = self.config
-        if label is not None and not 0 <= label < c.outputs:
-            raise DeviceError(f"label {label}, allowed 0 to {c.outputs - 1}")
-        if learn and c.readout is Readout.TARGET and targets is None:
-            raise DeviceError("the target readout needs targets to learn")
-        if learn and c.readout is not Readout.TARGET and label is None:
-            raise DeviceError(f"the {c.readout.value} readout needs a label to learn")
-        return (RunFlag.LEARN if learn else 0) | (RunFlag.ADAPT if adapt else 0), label or 0
-
-    def _step_bytes(self, inputs: AnyInts, targets: AnyInts | None) -> bytes:
-        c = self.config
-        x = _fitting("inputs", inputs, c.inputs, c.formats.input.min, c.formats.input.max).astype(np.int8)
-        if c.readout is not Readout.TARGET:
-            return x.tobytes()
-        if targets is None:
-            targets = np.zeros((len(x), c.outputs), dtype=np.int64)
-        y = _fitting("targets", targets, c.outputs, c.formats.target.min, c.formats.target.max).astype("<i2")
-        if len(y) != len(x):
-            raise DeviceError(f"targets of {len(y)} steps for inputs of {len(x)}")
-        return np.hstack([x.view(np.uint8), y.view(np.uint8).reshape(len(y), -1)]).tobytes()
-
-    def _outputs(self, reply: bytes, rows: int) -> Ints:
-        if len(reply) != 4 * rows * self.config.outputs:
-            raise DeviceError(f"device {self.name} sent {len(reply)} bytes for {rows * self.config.outputs} outputs")
-        return unpack_words(reply)
-
-
-def _fitting(name: str, values: AnyInts, columns: int, low: int, high: int) -> AnyInts:
-    """Check shape [T, columns], integers and range."""
-    array = np.asarray(values)
-    if array.ndim != 2 or array.shape[1] != columns:
-        raise DeviceError(f"{name} of shape {array.shape}, allowed [steps, {columns}]")
-    if array.dtype.kind not in "iu":
-        raise DeviceError(f"{name} of type {array.dtype}, allowed are integers")
-    if array.size and (array.min() < low or array.max() > high):
-        raise DeviceError(f"{name} from {array.min()} to {array.max()}, allowed {low} to {high}")
-    return np.ascontiguousarray(array)

@@ -58,7 +58,7 @@ class Expected:
                 self._registers[index] = values[0]
             elif space == Space.SCHEDULE:
                 self._schedule |= {index + i: v & 1 for i, v in enumerate(values) if index + i < self._table}
-        elif opcode in (Opcode.STEP, Opcode.RUN):
+        elif opcode in (Opcode.STEP, Opcode.RUN, Opcode.STREAM):
             flags, _, steps = RUN_HEADER.unpack_from(payload)
             if flags & RunFlag.RESET:
                 self._step = 0

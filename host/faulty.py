@@ -186,7 +186,7 @@ class FaultyLine:
             request = unpack_request(frame)
         except (cobs.DecodeError, FrameError):
             return False
-        if request.opcode != Opcode.RUN or frame == self._last_sample:
+        if request.opcode not in (Opcode.RUN, Opcode.STREAM) or frame == self._last_sample:
             return False
         if not RUN_HEADER.unpack_from(request.payload)[0] & RunFlag.RESET:
             return False

@@ -48,6 +48,8 @@ class GoldenDevice:
 
     #: The golden model counts no clocks: its CYCLES registers read 0.
     cycles = 0
+    #: It has executed a request before the next one can be sent.
+    immediate = True
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config

@@ -23,6 +23,7 @@ from .encoders import Encoder, encoder_of
 from .expected import StateLost
 from .network import Network
 from .recipe import Recipe
+from .sample import Sample
 from .train import RESTORES, Progress, learn, read_back, start_network
 from .transport import DeviceError
 from .words import Ints
@@ -210,10 +211,12 @@ class Learner:
 
         def batch() -> None:
             right = 0
-            for i, (sample, label) in enumerate(zip(inputs, dataset.train_labels.tolist(), strict=True)):
-                scores = self._device.run_sample(
-                    sample, label, learn=True, adapt=network.recipe.adapts, window=network.recipe.decided(len(sample))
-                )
+            labels, recipe = dataset.train_labels.tolist(), network.recipe
+            ahead = (
+                Sample(sample, label, True, recipe.adapts, window=recipe.decided(len(sample)))
+                for sample, label in zip(inputs, labels, strict=True)
+            )
+            for i, (scores, label) in enumerate(zip(self._device.run_samples(ahead), labels, strict=True)):
                 right += int(np.argmax(scores) == label)
                 if on_sample is not None:
                     on_sample(Progress(network.epochs_done + 1, "train", i + 1, len(inputs), right))
@@ -231,7 +234,7 @@ class Learner:
         inputs = self.network.inputs(samples)
         decided = self.network.recipe.decided
         scores = self._restoring(
-            lambda: [self._device.run_sample(sample, window=decided(len(sample))) for sample in inputs]
+            lambda: list(self._device.run_samples(Sample(x, window=decided(len(x))) for x in inputs))
         )
         return np.array(scores) / self._score_one
 

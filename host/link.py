@@ -27,6 +27,7 @@ from solsa.contract.wire import (
 )
 
 from .expected import Expected
+from .stream import LONGEST_BUFFER, Flight
 from .transport import ConnectionLost, DeviceError, Transport
 
 _END = bytes([DELIMITER])
@@ -42,8 +43,6 @@ PAUSE = 0.5
 _MEMORY = 0.998
 #: Bytes of a frame that are worth sending on the worst line.
 _SHORTEST = 32
-#: A line that sends no end of a frame is not listened to without end.
-_LONGEST_BUFFER = 1 << 17
 
 
 class Refused(DeviceError):
@@ -100,6 +99,8 @@ class Link:
         self.reconnects = 0
         # Failed transfers and bytes of the last ones.
         self._failures, self._bytes = 0.0, 0.0
+        #: Requests that travel ahead of their replies.
+        self.flight = Flight(self)
 
     @property
     def frame_bytes(self) -> int:
@@ -127,6 +128,7 @@ class Link:
         DeviceError
             If the device does not answer, or is gone.
         """
+        self.flight.settle()
         before = self.reconnects
         try:
             reply = self._numbered(opcode, payload)
@@ -157,6 +159,18 @@ class Link:
         return self._exchange(Request(self._sequence, opcode, payload))
 
     def _exchange(self, request: Request) -> bytes:
+        return self._accepted(request, self._reply(request))
+
+    def _accepted(self, request: Request, reply: Reply) -> bytes:
+        """Payload of a reply; Refused if it is an error."""
+        if reply.status != Status.OK:
+            unknown = f"status {reply.status}, which is not known"
+            text = next((text for status, text in STATUS_TEXT.items() if status == reply.status), unknown)
+            raise Refused(f"device {self._name} refused {_name(request.opcode)}: {text}")
+        return reply.payload
+
+    def _reply(self, request: Request) -> Reply:
+        """Reply to a request, over as many connections as it may take."""
         frame = cobs.encode(pack_request(request)) + _END
         lost = 0
         while True:
@@ -171,21 +185,23 @@ class Link:
                     raise DeviceError(f"{error}; given up after {RECONNECTS} connections") from None
                 self._connect(error)
         self._answered = True
-        if reply.status != Status.OK:
-            unknown = f"status {reply.status}, which is not known"
-            text = next((text for status, text in STATUS_TEXT.items() if status == reply.status), unknown)
-            raise Refused(f"device {self._name} refused {_name(request.opcode)}: {text}")
-        return reply.payload
+        return reply
+
+    def _count(self, sent: int) -> None:
+        """Take a transfer into the estimate of the line."""
+        self._bytes = self._bytes * _MEMORY + sent
+        self._failures *= _MEMORY
 
     def _attempts(self, request: Request, frame: bytes) -> Reply:
         """Send a frame until its reply comes; ConnectionLost if it does not."""
         silent = 0
-        self._bytes *= _MEMORY
-        self._failures *= _MEMORY
+        self._count(0)
+        # After a fault the line is ended first as well, and only after a fault a request of a stream gets here.
+        spoiled = request.opcode == Opcode.STREAM
         for attempt in range(MOST_ATTEMPTS):
             self.retries += attempt > 0
             # Whatever the device has got of a frame whose end was lost must not become the begin of this one.
-            self._transport.send(_END + frame if attempt else frame)
+            self._transport.send(_END + frame if attempt or spoiled else frame)
             reply, heard = self._await(request)
             self._bytes += len(frame) + (len(reply.payload) + REPLY_HEADER + CRC_BYTES + 2 if reply else 0)
             if reply is not None:
@@ -227,7 +243,7 @@ class Link:
             frame, end, rest = self._buffer.partition(_END)
             if not end:
                 # After a damaged frame only what has arrived already is looked through: waiting would not bring more.
-                arrived = b"" if damaged or len(self._buffer) > _LONGEST_BUFFER else self._transport.receive(left)
+                arrived = b"" if damaged or len(self._buffer) > LONGEST_BUFFER else self._transport.receive(left)
                 if not arrived:
                     break
                 heard = True
@@ -242,6 +258,8 @@ class Link:
                 damaged = True
                 continue
             if (reply.sequence, reply.opcode) == (request.sequence, request.opcode):
+                return reply, True
+            if (reply.status, request.opcode) == (Status.BAD_SEQUENCE, Opcode.STREAM):
                 return reply, True
             damaged = damaged or reply.status == Status.BAD_CRC
             # Else a late reply to an earlier request: read on.

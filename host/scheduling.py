@@ -12,6 +12,7 @@ import numpy as np
 
 from solsa.contract import ConfigError, NetworkConfig, Space
 
+from .sample import Sample
 from .words import Ints
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ def measure_changes(device: Device, samples: list[tuple[AnyInts, int]]) -> Ints:
     steps = device.config.max_steps
     device.load_words(Space.SCHEDULE, steps, np.zeros(steps, dtype=np.int64))
     device.write_register("probe", 1)
-    for inputs, label in samples:
-        device.run_sample(inputs, label, learn=True)
+    for _ in device.run_samples(Sample(inputs, label, learn=True) for inputs, label in samples):
+        pass
     device.write_register("probe", 0)
     return device.read_words(Space.SCHEDULE, steps, steps)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,6 +22,7 @@ from .expected import StateLost
 from .network import Network
 from .quantise import IntArray, Quantiser
 from .recipe import Recipe
+from .sample import Sample
 from .scheduling import has_learned, largest, measure_changes, probe_samples
 from .words import Ints
 
@@ -283,26 +284,34 @@ class _Run:
             return before + time.perf_counter() - began
 
         def snapshot(done: int) -> None:
-            if self.due():
-                read_back(self.device, network)
-                network.samples_done, network.correct, network.seconds = done, right, seconds()
-                self.on_snapshot(network)
+            read_back(self.device, network)
+            network.samples_done, network.correct, network.seconds = done, right, seconds()
+            self.on_snapshot(network)
 
-        for done in range(network.samples_done, len(order)):
-            i = order[done]
-            label = int(train.labels[i])
-            inputs, recipe = train.inputs[i], network.recipe
-            scores = self.device.run_sample(
-                inputs, label, learn=True, adapt=recipe.adapts, window=recipe.decided(len(inputs))
-            )
-            right += int(np.argmax(scores) == label)
-            self.steps += len(train.inputs[i])
-            self.on_progress(Progress(number + 1, "train", done + 1, len(order), right))
-            snapshot(done + 1)
+        done, wanted = network.samples_done, False
+
+        def ahead() -> Iterator[Sample]:
+            """Samples until the network is to be read back, which they are sent ahead of."""
+            nonlocal wanted
+            for i in order[done:]:
+                inputs, recipe = train.inputs[i], network.recipe
+                yield Sample(inputs, int(train.labels[i]), True, recipe.adapts, window=recipe.decided(len(inputs)))
+                if wanted := self.due():
+                    return
+
+        while done < len(order):
+            for scores in self.device.run_samples(ahead()):
+                right += int(np.argmax(scores) == train.labels[order[done]])
+                self.steps += len(train.inputs[order[done]])
+                done += 1
+                self.on_progress(Progress(number + 1, "train", done, len(order), right))
+            if wanted:
+                snapshot(done)
 
         def tested(at: Progress) -> None:
             self.on_progress(at)
-            snapshot(len(order))
+            if self.due():
+                snapshot(len(order))
 
         decisions = evaluate(self.device, self.test, tested, number + 1, network.recipe.decided)
         self.steps += self.test.steps
@@ -357,8 +366,9 @@ def evaluate(
     """
     decisions = np.zeros(len(samples.inputs), dtype=np.int64)
     correct = 0
-    for i, inputs in enumerate(samples.inputs):
-        decisions[i] = np.argmax(device.run_sample(inputs, window=window(len(inputs))))
+    wanted = (Sample(inputs, window=window(len(inputs))) for inputs in samples.inputs)
+    for i, scores in enumerate(device.run_samples(wanted)):
+        decisions[i] = np.argmax(scores)
         correct += int(decisions[i] == samples.labels[i])
         on_progress(Progress(epoch, "test", i + 1, len(samples.inputs), correct))
     return decisions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from solsa.contract import Format, Layout, NetworkConfig
 
 Ints = NDArray[np.int64]
+AnyInts = NDArray[np.integer[Any]]
 
 
 def pack_words(values: Ints) -> bytes:

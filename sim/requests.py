@@ -15,6 +15,7 @@ from solsa.contract.registers import register_map, space_words
 from solsa.contract.wire import (
     DELIMITER,
     NAK,
+    PLAIN,
     RUN_HEADER,
     FrameError,
     Opcode,
@@ -34,7 +35,7 @@ from solsa.contract.wire import (
 _END = bytes([DELIMITER])
 #: How a frame may be damaged; names of the coverage points link.BAD_CRC.*.
 _DAMAGES = ("damaged", "short", "long", "cobs")
-_OPCODES = (*Opcode, Opcode.WRITE, Opcode.LOAD, Opcode.STEP, Opcode.RUN, Opcode.STATE)
+_OPCODES = (*PLAIN, Opcode.WRITE, Opcode.LOAD, Opcode.STEP, Opcode.RUN, Opcode.STATE)
 
 
 class ByteDevice(Protocol):

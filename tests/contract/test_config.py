@@ -136,6 +136,7 @@ CHANGED: dict[str, Any] = {
     "probe": True,
     "recurrent": True,
     "normalise": True,
+    "stream": True,
 }
 
 

@@ -46,9 +46,10 @@ FROZEN = {
     NeuronField: {
         "CURRENT": 0, "MEMBRANE": 1, "SPIKE": 2, "SURROGATE": 3, "GAIN": 4, "FILTER_TRACE": 5, "ADAPT_TRACE": 6,
     },
-    Opcode: {"INFO": 1, "READ": 2, "WRITE": 3, "LOAD": 4, "STEP": 5, "RUN": 6, "STATE": 7},
+    Opcode: {"INFO": 1, "READ": 2, "WRITE": 3, "LOAD": 4, "STEP": 5, "RUN": 6, "STATE": 7, "STREAM": 8},
     Status: {
         "OK": 0, "BAD_CRC": 1, "BAD_OPCODE": 2, "BAD_LENGTH": 3, "BAD_ADDRESS": 4, "BAD_VALUE": 5,
+        "BAD_SEQUENCE": 6,
     },
     RunFlag: {"RESET": 1, "LEARN": 2, "ADAPT": 4, "LAST": 8},
 }  # fmt: skip

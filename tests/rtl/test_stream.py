@@ -28,7 +28,6 @@ from solsa.contract.wire import (
     queue_bytes,
     reply_slots,
     slot_bytes,
-    space_header,
     unpack_reply,
     unpack_request,
     window,

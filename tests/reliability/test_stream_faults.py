@@ -1,0 +1,225 @@
+"""Samples sent ahead of the core (option ``stream``) over a line that lies: the same weights, each learned once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cobs import cobs
+from toy_data import toy_arrays
+
+from solsa.contract import NetworkConfig, preset
+from solsa.contract.wire import Opcode, unpack_request
+from solsa.host.data import Dataset, load_dataset
+from solsa.host.device import Device, DeviceError, Sample
+from solsa.host.faulty import Faults, FaultyLine
+from solsa.host.golden_device import GoldenDevice
+from solsa.host.network import Network
+from solsa.host.recipe import default_recipe
+from solsa.host.stream import Flight
+from solsa.host.train import LearnResult, learn, start_network
+
+CONFIG = preset("tiny").with_(layers=(3, 6, 2), stream=True)
+RECIPE = default_recipe(CONFIG).with_(rates=(0.02, 0.02), adapt_rates=(1e-3, 1e-3), epochs=2)
+#: Good enough a line to send ahead on it.
+SOME = Faults(flip=2e-4, drop=1e-4, duplicate=1e-4, cut=0.004, delay=0.004, split=0.1, seed=5)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    np.savez(tmp_path / "toy.npz", **toy_arrays(n=60, steps=6))
+    return load_dataset(str(tmp_path / "toy.npz"))
+
+
+@pytest.fixture
+def posted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Requests under way, seen whenever one is sent ahead."""
+    seen: list[int] = []
+    post = Flight.post
+
+    def counted(flight: Flight, payload: bytes) -> None:
+        post(flight, payload)
+        seen.append(flight._waiting)
+
+    monkeypatch.setattr(Flight, "post", counted)
+    return seen
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One for every time a network is loaded."""
+    seen: list[int] = []
+    load = Device.load_network
+
+    def counted(device: Device, *what: Any) -> None:
+        load(device, *what)
+        seen.append(1)
+
+    monkeypatch.setattr(Device, "load_network", counted)
+    return seen
+
+
+def trained(
+    device: Device, dataset: Dataset, every: int = 0, config: NetworkConfig = CONFIG
+) -> tuple[Network, LearnResult]:
+    network = start_network(config, "toy", RECIPE, dataset, 1)
+    count = iter(range(1, 1 << 30))
+    with device:
+        result = learn(device, network, dataset, 2, due=lambda: bool(every) and next(count) % every == 0)
+    return network, result
+
+
+def plugged(faults: Faults = Faults()) -> tuple[Device, FaultyLine, GoldenDevice]:  # noqa: B008
+    golden = GoldenDevice(CONFIG)
+    line = FaultyLine(lambda: golden, faults)
+    return Device(line, CONFIG, "line", 0.05, reopen=line.reopen, pause=0.0), line, golden
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [Faults(), SOME, dataclasses.replace(SOME, disconnect=20), dataclasses.replace(SOME, disconnect=7, seed=8)],
+    ids=["none", "bytes", "disconnections", "many"],
+)
+def test_a_lying_line_changes_no_weight(dataset: Dataset, posted: list[int], faults: Faults) -> None:
+    perfect, expected = trained(Device.open("golden", CONFIG), dataset)
+    assert not posted  # a device that answers at once needs none of it
+    device = Device.open("golden", CONFIG, faults=faults)
+    network, result = trained(device, dataset, every=17)
+    assert network.sha256 == perfect.sha256
+    assert (network.rng, network.shuffler) == (perfect.rng, perfect.shuffler)
+    for name in ("test_accuracy", "train_accuracy", "steps"):
+        assert getattr(result, name) == getattr(expected, name)
+    assert [e["online_accuracy"] for e in result.history] == [e["online_accuracy"] for e in expected.history]
+    assert max(posted) == device.link.flight.window == 15
+    assert (device.link.retries > 10) == (faults.flip > 0)
+    assert (device.link.reconnects > 8) == (faults.disconnect > 0)
+
+
+def test_a_device_that_loses_its_power_is_loaded_again(dataset: Dataset, posted: list[int]) -> None:
+    perfect, expected = trained(Device.open("golden", CONFIG), dataset)
+    faults = dataclasses.replace(SOME, disconnect=40, power=2)
+    network, result = trained(Device.open("golden", CONFIG, faults=faults), dataset, every=10)
+    assert network.sha256 == perfect.sha256
+    assert [e["online_accuracy"] for e in result.history] == [e["online_accuracy"] for e in expected.history]
+    assert posted
+
+
+@pytest.mark.parametrize("number", [1, 2, 255])
+def test_a_reset_that_nobody_announces_is_noticed(dataset: Dataset, loads: list[int], number: int) -> None:
+    """The port stays; whatever number comes next, a device that was reset does not take it for the following one."""
+    perfect, _ = trained(Device.open("golden", CONFIG), dataset)
+    device, _, golden = plugged()
+    reply, resets = golden._reply, 0
+
+    def reset(encoded: bytes) -> bytes:
+        nonlocal resets
+        request = unpack_request(cobs.decode(encoded))
+        if (request.opcode, request.sequence, resets) == (Opcode.STREAM, number, 0):
+            resets += 1
+            golden.__init__(CONFIG)  # type: ignore[misc]
+        return reply(encoded)
+
+    golden._reply = reset  # type: ignore[method-assign]
+    network, _ = trained(device, dataset, every=25)
+    assert resets == 1
+    assert len(loads) == 1 + 2  # of the perfect run, at first, and again
+    assert network.sha256 == perfect.sha256
+
+
+def samples(count: int) -> list[Sample]:
+    rng = np.random.default_rng(3)
+    return [
+        Sample(rng.integers(-60, 60, (int(rng.integers(1, 90)), 3)), n % 2, n % 3 > 0, window=(0, 3, 80, 9, 1)[n % 5])
+        for n in range(count)
+    ]
+
+
+def loaded(device: Device, dataset: Dataset) -> Device:
+    network = start_network(CONFIG, "toy", RECIPE, dataset, 1)
+    device.load_network(network.current_parameters(), network.weights)
+    return device
+
+
+def test_samples_longer_than_a_frame_and_windows(dataset: Dataset, posted: list[int]) -> None:
+    one, ahead = loaded(Device.open("golden", CONFIG), dataset), loaded(plugged()[0], dataset)
+    expected = [one.run_sample(s.inputs, s.label, learn=s.learn, window=s.window).tolist() for s in samples(30)]
+    assert [scores.tolist() for scores in ahead.run_samples(samples(30))] == expected
+    assert len(posted) > 30
+    assert [w.tolist() for w in ahead.read_weights()] == [w.tolist() for w in one.read_weights()]
+
+
+def test_the_device_may_be_asked_in_between(dataset: Dataset) -> None:
+    """What is under way is waited for, and its readouts still come."""
+    one, ahead = loaded(Device.open("golden", CONFIG), dataset), loaded(plugged()[0], dataset)
+    expected = [one.run_sample(s.inputs, s.label, learn=s.learn, window=s.window).tolist() for s in samples(40)]
+    found, updates = [], []
+    for scores in ahead.run_samples(samples(40)):
+        found.append(scores.tolist())
+        updates.append(ahead.read_register("updates"))
+    assert found == expected
+    assert updates == sorted(updates)
+    assert updates[-1] == one.read_register("updates")
+
+
+@pytest.mark.parametrize("how", ["break", "error", "wrong sample"])
+def test_readouts_that_nobody_takes_are_waited_for(dataset: Dataset, how: str) -> None:
+    device, _, golden = plugged()
+    loaded(device, dataset)
+
+    def given() -> Iterator[Sample]:
+        yield from samples(20)
+        if how == "wrong sample":
+            yield Sample(np.ones((3, 4), dtype=np.int64))
+        if how == "error":
+            raise KeyboardInterrupt
+
+    run: Any = device.run_samples(given())
+    if how == "break":
+        next(run)
+        run.close()
+    elif how == "error":
+        with pytest.raises(KeyboardInterrupt):
+            list(run)
+    else:
+        with pytest.raises(DeviceError, match=r"^inputs of shape \(3, 4\), allowed \[steps, 3\]$"):
+            list(run)
+    assert device.link.flight._posted
+    assert device.read_register("updates") == golden.memory.core.state.updates
+    assert not device.link.flight._posted
+    assert len(list(device.run_samples(samples(5)))) == 5
+
+
+def test_a_refused_request_is_one_line(dataset: Dataset) -> None:
+    device, _, golden = plugged()
+    loaded(device, dataset)
+    golden.config = CONFIG.with_(layers=(3, 6, 1))  # refuses class 1
+    with pytest.raises(DeviceError, match="device line refused STREAM: value outside what the register"):
+        list(device.run_samples(samples(4)))
+
+
+# -- the checkers see what they are for -------------------------------------------------------------------------------
+@pytest.mark.parametrize("bug", ["order", "kept"])
+def test_a_device_that_breaks_a_rule_is_noticed(
+    dataset: Dataset, loads: list[int], monkeypatch: pytest.MonkeyPatch, bug: str
+) -> None:
+    """Planted: every STREAM counts as in order, so that one is executed before a lost one; no reply is kept."""
+    perfect, _ = trained(Device.open("golden", CONFIG), dataset)
+    reply = GoldenDevice._reply
+
+    def wrong(device: GoldenDevice, encoded: bytes) -> bytes:
+        if bug == "kept":
+            device._kept.clear()
+        return reply(device, encoded)
+
+    monkeypatch.setattr(GoldenDevice, "_reply", wrong)
+    if bug == "order":
+        monkeypatch.setattr("solsa.host.golden_device.follows", lambda sequence, last: True)
+        network, _ = trained(Device.open("golden", CONFIG, faults=SOME), dataset)
+        assert network.sha256 != perfect.sha256
+    else:
+        trained(Device.open("golden", CONFIG, faults=SOME), dataset, every=10)
+        assert len(loads) > 1 + 1
