@@ -148,7 +148,7 @@ def options(readout: Readout, layers: tuple[int, ...], unit: NeuronUnit) -> st.S
     }
     return st.fixed_dictionaries({name: some for name in OPTIONS if not refused.get(name)})
 def options(readout: Readout, layers: tuple[int, ...]) -> st.SearchStrategy[dict[str, bool]]:
-    """Options of learning that readout and layers allow, each in a third of the networks; the link has tests of its own."""
+    """Options of learning that readout and layers allow, each in a third of the networks (``stream``: the link)."""
     some = st.sampled_from((True, False, False))
     without = {"early_stop", "stream"} if readout is Readout.TARGET else {"stream"}
     if len(layers) == 2:
