@@ -200,7 +200,7 @@ class Traffic:
             return
         self._executed = request.sequence
         status = Status(reply.status)
-        if request.opcode not in list(Opcode):
+        if request.opcode not in PLAIN:
             self.counts[f"link.unknown.{status.name}"] += 1
             return
         opcode = Opcode(request.opcode)

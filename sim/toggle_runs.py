@@ -20,6 +20,7 @@ from solsa.contract import BankKind, Layout, NetworkConfig, NeuronUnit, Paramete
 from solsa.contract.registers import WRITABLE_SPACES, Entry, register_map, space_words
 from solsa.contract.wire import (
     INFO_WORDS,
+    PLAIN,
     RUN_HEADER,
     Opcode,
     Reply,
@@ -305,7 +306,7 @@ class Traffic:
         rng, c = self.rng, self.config
         for opcode in (0, 8, 0x7F, 0xFF, *(int(v) for v in rng.integers(8, 256, 8))):
             self.request(opcode, wanted=Status.BAD_OPCODE)
-        for opcode in Opcode:
+        for opcode in PLAIN:
             for size in (0, 1, 4, 7, 9, int(rng.integers(c.frame_bytes - 6))):
                 payload = bytes(rng.integers(0, 256, size).astype(np.uint8))
                 if opcode in (Opcode.WRITE, Opcode.LOAD):  # nothing is written by chance

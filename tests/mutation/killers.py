@@ -16,14 +16,15 @@ UNITS: dict[str, list[str]] = {
     "bank.py": ["bank", "memory_map"],
     "bus.py": ["command"],
     "cobs.py": ["cobs", "frames"],
-    "command.py": ["command"],
+    "command.py": ["command", "stream"],
     "control.py": ["control"],
     "crc.py": ["frames"],
     "engine.py": ["serial"],
-    "frames.py": ["frames"],
+    "frame_queue.py": ["stream"],
+    "frames.py": ["frames", "stream"],
     "halves.py": [],
     "host_port.py": ["host_port", "register_map", "memory_map"],
-    "link.py": ["command"],
+    "link.py": ["command", "stream"],
     "presynaptic.py": ["presynaptic"],
     "random.py": ["generator", "register_map"],
     "registers.py": ["registers", "register_map"],
@@ -35,7 +36,7 @@ UNITS: dict[str, list[str]] = {
     "uart.py": ["uart"],
 }
 #: Files of the link: no lockstep of the core sees them.
-LINK = {"bus.py", "cobs.py", "command.py", "crc.py", "frames.py", "link.py", "top.py", "uart.py"}
+LINK = {"bus.py", "cobs.py", "command.py", "crc.py", "frame_queue.py", "frames.py", "link.py", "top.py", "uart.py"}
 
 #: Files that only configurations for small chips use.
 SMALL = {"bank.py", "engine.py", "registers_serial.py", "rows.py"}
@@ -89,6 +90,7 @@ LEFT_OUT = [
     f"{RTL}frames.py::test_a_planted_crc_bug_is_seen",
     f"{RTL}command.py::test_a_missing_check_is_seen",
     f"{RTL}command.py::test_it_converts",
+    f"{RTL}stream.py::test_a_missing_check_is_seen",
     f"{RTL}uart.py::test_the_watchdog_names_the_hang",
 ]
 
@@ -107,7 +109,7 @@ def stages(file: str) -> list[list[str]]:
     """Node ids of every stage for a mutant of a file of rtl/."""
     units = [f"{RTL}{name}.py" for name in UNITS.get(file, [])]
     if COMMAND in units:
-        units = [f"{COMMAND}::{name}" for name in EARLY] + LATE
+        units = [*(f"{COMMAND}::{name}" for name in EARLY), *LATE, *units[1:]]
     if file in LINK:
         found = [units, DEVICE]
     elif file in SMALL:
