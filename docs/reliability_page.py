@@ -24,7 +24,7 @@ stored reply. Time-outs and retries are bounded; frames get shorter on a bad lin
 only its own byte. The device needs no watchdog: it waits only for a frame that it holds whole, and each request \
 takes a bounded number of clocks | `test_recovery.py`, `tests/rtl/test_frames.py`, proofs in `tests/formal` |
 | Overrun | One request at a time: the reply is the credit for the next. Bytes that come early are dropped and \
-answered as damaged, nothing hangs. With the option `stream` several are under way, as many as the device's queue holds | \
+answered as damaged, nothing hangs. With the option `stream` several are under way, as many as the queue holds | \
 `tests/rtl/test_frames.py`, `tests/rtl/test_stream.py` |
 | A request or reply is lost while others are under way (option `stream`) | STREAM is executed only in order, else \
 refused; replies are kept until the host must have them; a device that was reset executes none \
