@@ -145,15 +145,9 @@ def options(readout: Readout, layers: tuple[int, ...], unit: NeuronUnit) -> st.S
         "early_stop": readout is Readout.TARGET,
         "recurrent": len(layers) == 2,
         "normalise": unit is NeuronUnit.SERIAL,
+        "stream": True,  # of the link, not of the core
     }
     return st.fixed_dictionaries({name: some for name in OPTIONS if not refused.get(name)})
-def options(readout: Readout, layers: tuple[int, ...]) -> st.SearchStrategy[dict[str, bool]]:
-    """Options of learning that readout and layers allow, each in a third of the networks (``stream``: the link)."""
-    some = st.sampled_from((True, False, False))
-    without = {"early_stop", "stream"} if readout is Readout.TARGET else {"stream"}
-    if len(layers) == 2:
-        without.add("recurrent")
-    return st.fixed_dictionaries({name: some for name in OPTIONS if name not in without})
 
 
 @st.composite
