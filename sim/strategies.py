@@ -226,7 +226,10 @@ def parameters(draw: Draw, config: NetworkConfig, *, mild: bool = False) -> Para
         a=constants(f.adaptive.max),
         surrogate=draw(tables),
         surrogate_shift=draw(st.one_of(st.just(bell_shift(config)), _edges(0, 31))),
-        rate=tuple(draw(st.one_of(rates(), st.just(base.rate[i]))) for i in range(depth)),
+        # rates per neuron reach the lower end of the shift only from a small one
+        rate=tuple(
+            draw(st.one_of(rates(5 if config.normalise else 31), rates(), st.just(base.rate[i]))) for i in range(depth)
+        ),
         adapt_rate=tuple(draw(rates()) for _ in range(depth)),
         a_min=low,
         a_max=high,

@@ -1,0 +1,161 @@
+"""Rates per neuron (option ``normalise``): forms in float, and the device's form on and off in fixed point.
+
+Run as ``python -m solsa.host.bench_normalise --json docs/results/normalise.json``. Accuracies are those on every fourth
+training sample of a class, none of them learned; test samples take no part. Recipes are those of ``solsa learn``.
+
+In float, forms of the mean (:data:`~solsa.golden.baselines.online.FORMS`) for hidden layers alone or for all, with the
+rates of the recipe times a factor; the mean at which a rate is as given is the geometric one at the end of a run
+without.
+In fixed point, the network of ``solsa learn`` with one filter group and with four, compiled samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from solsa.contract import NetworkConfig
+from solsa.golden.baselines.network import Options, RuleNetwork, Samples
+from solsa.golden.baselines.rules import RULES
+
+from .bench_goals import GOALS, where
+from .bench_options import held_back
+from .data import Dataset, load_dataset
+from .fast_golden import trained
+from .geometry import sizes
+from .recipe import NORMALISE, Recipe, initial_weights, per_group, per_layer
+from .start import plan_for
+from .study import StudyParser, in_one_line, keep, known
+from .train import quantise, shuffled, start_network
+
+#: Factors on the rates of the recipe, in float; filter groups; layers that have rates per neuron.
+FACTORS = (0.5, 1.0, 2.0, 4.0)
+GROUPS = (1, 4)
+LAYERS = ("hidden", "all")
+#: Fixed point: references by name, off without.
+REFERENCES = {"off": (0.0,), "hidden": (NORMALISE[0], 0.0), "all": NORMALISE}
+
+
+def summed(accuracies: list[float]) -> dict[str, Any]:
+    """Mean and deviation of some runs."""
+    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+    return {"accuracies": accuracies, "mean": statistics.mean(accuracies), "deviation": spread}
+
+
+class FloatStudy:
+    """Runs of a data set in float.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Training and validation samples.
+    seeds : int
+        Runs of every variant.
+    epochs : int, optional
+        Instead of the recipe's.
+    """
+
+    def __init__(self, dataset: Dataset, seeds: int, epochs: int | None) -> None:
+        config, recipe, encoder = plan_for(dataset)
+        self.config: NetworkConfig = config.with_(groups=1)
+        self.recipe: Recipe = recipe.with_(epochs=epochs or recipe.epochs)
+        self.seeds = seeds
+        network = start_network(self.config, "float", self.recipe, dataset, 0, encoder)
+        one = self.config.formats.input.one
+        self.train, self.held = (
+            Samples.pack([x / one for x in part.inputs], part.labels) for part in quantise(dataset, network)
+        )
+        self.schedule = np.zeros(self.train.longest, dtype=bool)
+        self.schedule[list(network.parameters.schedule)] = True
+
+    def run(self, seed: int, factor: float, **options: Any) -> RuleNetwork:
+        """A trained network."""
+        config, recipe, rates = self.config, self.recipe, np.array(per_layer(self.recipe.rates, self.config.depth))
+        a, lam = ([per_group(r, config.groups) for r in per_layer(x, config.depth)] for x in (recipe.a, recipe.lam))
+        even = np.ptp(self.train.lengths) == 0
+        network = RuleNetwork(
+            config.layers, [w / config.formats.weight.one for w in initial_weights(config, recipe, seed)], a, lam,
+            RULES["solsa"], theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width, seed=seed,
+            options=Options(window=recipe.decided(self.train.longest) if even else 0, **options),
+        )  # fmt: skip
+        order = np.random.PCG64(np.random.SeedSequence([seed, 1]))
+        for epoch in range(recipe.epochs):
+            now = rates * recipe.factor(epoch) * factor
+            network.epoch(self.train, shuffled(len(self.train), order), self.schedule, now)
+        return network
+
+    def references(self, form: str) -> tuple[float, ...]:
+        """Geometric means at the end of a run whose rates do not follow from them."""
+        means = [m[m > 0] for m in self.run(0, 1.0, normalise=form, largest=0).means]
+        power = 0.5 if form == "row" else 1.0  # a row's mean is one of squares
+        return tuple(float(np.exp(power * np.log(m).mean())) if len(m) else 1.0 for m in means)
+
+    def forms(self, say: Callable[[str], None]) -> dict[str, Any]:
+        """Accuracies by form, layers and factor."""
+        found: dict[str, Any] = {}
+        variants: dict[str, dict[str, Any]] = {"off": {}}
+        for form in ("row", "error"):
+            hidden = self.references(form)
+            for layers in LAYERS:
+                own = hidden if layers == "all" else (*hidden[:-1], 0.0)
+                variants[f"{form}, {layers}"] = {"normalise": form, "reference": own, "largest": 2}
+        for (name, options), factor in itertools.product(variants.items(), FACTORS):
+            runs = [self.run(seed, factor, **options).accuracy(self.held) for seed in range(self.seeds)]
+            entry = found.setdefault(name, {"reference": options.get("reference"), "factors": {}})
+            entry["factors"][f"{factor:g}"] = summed(runs)
+            say(f"float, {name}, rates x{factor:g}: {entry['factors'][f'{factor:g}']['mean']:.4f}")
+        return found
+
+
+def fixed(
+    dataset: Dataset, seeds: int, epochs: int | None, say: Callable[[str], None], groups: tuple[int, ...] = GROUPS
+) -> dict[str, Any]:
+    """Accuracies of the device's words by filter groups and layers."""
+    plain, recipe, encoder = plan_for(dataset)
+    recipe = recipe.with_(epochs=epochs or recipe.epochs)
+    found: dict[str, Any] = {}
+    for group, (name, references) in itertools.product(groups, REFERENCES.items()):
+        config = plain.with_(groups=group, normalise=name != "off")
+        accuracies, prints = [], []
+        for seed in range(seeds):
+            own = recipe.with_(normalise=references if name != "off" else ())
+            network = start_network(config, sizes(config), own, dataset, seed, encoder)
+            trained(network, dataset, test_every=recipe.epochs)
+            accuracies.append(network.history[-1]["test_accuracy"])
+            prints.append(network.sha256)
+        found[f"G = {group}, {name}"] = {**summed(accuracies), "weight_sha256": prints}
+        say(f"fixed point, G = {group}, {name}: {found[f'G = {group}, {name}']['mean']:.4f}")
+    return found
+
+
+def main() -> int:
+    """Command line."""
+    parser = StudyParser("solsa.host.bench_normalise", __doc__, seeds=5)
+    parser.add_argument("datasets", nargs="*", default=tuple(GOALS), metavar="DATASET", help=", ".join(GOALS))
+    parser.add_argument("--only", choices=("float", "fixed"), help="one of the two parts")
+    options = parser.parse()
+    known(options.datasets, GOALS)
+    results: dict[str, Any] = {}
+    with in_one_line(json=options.json):
+        for name in options.datasets:
+            dataset = held_back(load_dataset(where(name)))
+            entry = results[name] = {"training": len(dataset.train), "validation": len(dataset.test)}
+
+            def say(text: str, name: str = name) -> None:
+                print(f"{name}, {text}", flush=True)
+
+            if options.only != "float":
+                entry["fixed"] = fixed(dataset, options.seeds, options.epochs, say)
+            if options.only != "fixed":
+                entry["float"] = FloatStudy(dataset, options.seeds, options.epochs).forms(say)
+            keep(options.json, results=results, seeds=options.seeds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
