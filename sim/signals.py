@@ -120,6 +120,9 @@ def shown_signals(config: NetworkConfig, units: Any) -> list[Shown]:
         add("error", name, getattr(error, name))
     add("error", "delta", error.delta, f.delta)
     add("error", "rate_step", error.rate_step, f.rate_step)
+    if config.normalise:
+        add("error", "mean", units.means.mean, f.mean_error)
+        add("error", "mean_kept", units.means.keep)
     add("error", "done", error.done)
     for name in ("valid", "layer", "post"):
         add("backward", name, getattr(units.backward, name))

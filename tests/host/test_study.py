@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from solsa.host import bench_cues, bench_goals, bench_tasks, bench_unseen, bench_widths
+from solsa.host import bench_cues, bench_goals, bench_normalise, bench_tasks, bench_unseen, bench_widths
 from solsa.host.data import Dataset, load_dataset
 from solsa.host.device import Device
 from solsa.host.fast_golden import trained
@@ -75,12 +75,14 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setitem(module.TASKS, "ramps", lambda: task)
     monkeypatch.setitem(bench_goals.GOALS, "ramps", 0.5)
     monkeypatch.setattr(bench_goals, "where", lambda name: str(tmp_path / f"{name}.npz"))
+    monkeypatch.setattr(bench_normalise, "where", lambda name: str(tmp_path / f"{name}.npz"))
     monkeypatch.setattr(bench_cues, "CASES", {"ramps": (task.config.formats, default_recipe(task.config, 6), 1)})
     for module, words in (
         (bench_unseen, [str(tmp_path / "ramps.npz"), "--seeds", "1"]),
         (bench_widths, ["ramps", "--seeds", "1", "--quantities", "delta", "--picture", str(tmp_path / "widths.png")]),
         (bench_goals, ["ramps", "--seeds", "1", "--epochs", "1"]),
         (bench_cues, ["ramps", "--seeds", "1"]),
+        (bench_normalise, ["ramps", "--seeds", "1", "--epochs", "1", "--only", "fixed"]),
     ):
         name = module.__name__.rpartition("_")[2]
         monkeypatch.setattr(sys, "argv", [name, *words, "--json", str(tmp_path / f"{name}.json")])
@@ -91,6 +93,17 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation"):
         assert f"## {title}" in text
     assert "| ramps | 2-64-2 | 1 |" in text
+
+
+@pytest.mark.bench  # compiles the float network
+def test_forms_of_rates_per_neuron_in_float(tmp_path: Path) -> None:
+    """Every form with every factor; the references of the hidden layer alone leave the readout out."""
+    said: list[str] = []
+    found = bench_normalise.FloatStudy(ramps(tmp_path), 1, 1).forms(said.append)
+    assert list(found) == ["off", *(f"{form}, {layers}" for form in ("row", "error") for layers in ("hidden", "all"))]
+    assert all(list(entry["factors"]) == ["0.5", "1", "2", "4"] for entry in found.values())
+    assert found["row, hidden"]["reference"] == (found["row, all"]["reference"][0], 0.0)
+    assert len(said) == 20
 
 
 @pytest.mark.parametrize("module", [bench_widths, bench_goals, bench_cues])

@@ -54,6 +54,9 @@ OPTION_TESTS = [
 RECURRENT = {"backward.py", "halves.py", "presynaptic.py", "sequencer.py"}
 RECURRENT_TESTS = [f"{INTEGRATION}recurrent.py::{name}" for name in ("test_lockstep", "test_clocks")]
 
+#: The file of rates per neuron, which nothing else uses.
+NORMALISE, NORMALISE_TESTS = "normalise.py", [f"{INTEGRATION}normalise.py"]
+
 READOUTS = ("membrane", "spike", "target")
 #: Lockstep on Amaranth's simulator: a first look, then every pattern and format, odd geometries and reads by the host.
 FIRST = [
@@ -114,6 +117,8 @@ def stages(file: str) -> list[list[str]]:
         found = [units, DEVICE]
     elif file in SMALL:
         found = [units, CYCLES_SMALL]
+    elif file == NORMALISE:
+        found = [NORMALISE_TESTS]
     else:
         found = [units + FIRST, EDGES + PYSIM, COMPILED]
         if file in WITH_OPTIONS:
@@ -126,4 +131,14 @@ def stages(file: str) -> list[list[str]]:
 def control_stages() -> list[list[str]]:
     """Every killer once, for the run on the RTL as it is."""
     units = sorted({f"{RTL}{name}.py" for names in UNITS.values() for name in names} - set(EDGES))
-    return [COMPILED, CYCLES_SMALL, EDGES + PYSIM, FIRST, OPTION_TESTS, RECURRENT_TESTS, units[::2], units[1::2]]
+    return [
+        COMPILED,
+        CYCLES_SMALL,
+        EDGES + PYSIM,
+        FIRST,
+        OPTION_TESTS,
+        RECURRENT_TESTS,
+        NORMALISE_TESTS,
+        units[::2],
+        units[1::2],
+    ]
