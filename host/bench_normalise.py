@@ -1,13 +1,13 @@
 """Rates per neuron (option ``normalise``): forms in float, and the device's form on and off in fixed point.
 
-Run as ``python -m solsa.host.bench_normalise --json docs/results/normalise.json``, with the recipes of ``solsa learn``.
+Run as ``python -m solsa.host.bench_normalise --json docs/results/normalise.json``; recipes are those of the program.
 
 In float, forms of the mean (:data:`~solsa.golden.baselines.online.FORMS`) for hidden layers alone or for all, one
 filter group, with the rates of the recipe times a factor; the mean at which a rate is as given is the geometric one at
 the end of a run without. Accuracies are those on every fourth training sample of a class, none of them learned.
 
-In fixed point, the network of ``solsa learn`` with one filter group and with four, compiled samples: test accuracy after
-the last epoch; nothing was chosen by it.
+In fixed point, the network of ``solsa learn`` with one filter group and with four, compiled samples: test accuracy
+after the last epoch; nothing was chosen by it.
 """
 
 from __future__ import annotations
