@@ -169,4 +169,34 @@ def _options(contents: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-PARTS = {"goals.json": _goals, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues}
+def _normalise(content: dict[str, Any]) -> list[str]:
+    lines = ["## Rates per neuron", ""]
+    lines += [
+        "Option `normalise` ([decision 13](decisions/0013-rate-normalisation.md)) off, for hidden layers and for all, in "
+        "fixed point: test accuracy in % after the last epoch of what `solsa learn` does, with so many filter groups G. "
+        + _measured(content, "python -m solsa.host.bench_normalise"),
+        "",
+    ]
+    sets = content["results"]
+    fixed = [r["fixed"] for r in sets.values() if "fixed" in r]
+    if fixed:
+        rows = [(name, *(_percent(r[name]) for r in fixed)) for name in fixed[0]]
+        lines += table(("fixed point", *(name for name, r in sets.items() if "fixed" in r)), rows)
+    for name, r in sets.items():
+        if "float" in r:
+            lines += [
+                f"{name} in float, one filter group: accuracy in % on every fourth training sample of a class, none of "
+                "them learned, with the recipe's rates times a factor. `row`: rates divided by the root of the running "
+                "mean square of the gradient row; `error`: by the running mean of the error's size, as the device does.",
+                "",
+            ]
+            factors = next(iter(r["float"].values()))["factors"]
+            rows = [(form, *(_percent(v) for v in entry["factors"].values())) for form, entry in r["float"].items()]
+            lines += table(("form, layers", *(f"x{factor}" for factor in factors)), rows)
+    return lines
+
+
+PARTS = {
+    "goals.json": _goals, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues,
+    "normalise.json": _normalise,
+}  # fmt: skip

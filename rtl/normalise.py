@@ -91,7 +91,7 @@ class MeanErrors(wiring.Component):
         # -- X3 to X7: bits of the mean, those above the reference, at most the limit, added to the layer's shift ------
         mean3 = Signal(shape_of(fmt))
         means = delayed(m, mean3, 7, "mean")  # X3 to X10
-        bits4, any4 = Signal(range(fmt.width + 1)), Signal()
+        highest4, any4 = Signal(range(fmt.width)), Signal()
         above5, limit5 = Signal(signed(NORM_REFERENCE_BITS + 1)), Signal(NORM_LIMIT_BITS)
         more6 = Signal(signed(NORM_LIMIT_BITS + 1))
         reference = by_index(m, self.layer4, list(self.norm_reference), "reference4")
@@ -100,9 +100,9 @@ class MeanErrors(wiring.Component):
         m.d.comb += total.eq(self.rate_shift6 + more6)
         m.d.sync += [
             mean3.eq(read.data),
-            bits4.eq(length(m, mean3, "bits3")),
+            highest4.eq(highest(mean3)),
             any4.eq(mean3.any()),
-            above5.eq(Mux(any4, bits4 - reference, 0)),
+            above5.eq(Mux(any4, highest4 + 1 - reference, 0)),
             limit5.eq(limit),
             more6.eq(Mux(above5 > limit5, limit5, Mux(above5 < -limit5, -limit5, above5))),
             self.shift7.eq(Mux(total < 0, 0, Mux(total[SHIFT_BITS], (1 << SHIFT_BITS) - 1, total))),
@@ -122,10 +122,11 @@ class MeanErrors(wiring.Component):
         return m
 
 
-def length(m: Module, value: Value, name: str) -> Signal:
-    """Bits of an unsigned word without its leading zeros."""
-    found = Signal(range(len(value) + 1), name=name)
-    for i in range(len(value)):
-        with m.If(value[i]):
-            m.d.comb += found.eq(i + 1)
-    return found
+def highest(value: Value) -> Value:
+    """Index of the highest bit that is set, by halves; 0 if there is none."""
+    if len(value) <= 1:
+        return C(0, 0)
+    half = 1 << (len(value) - 1).bit_length() - 1
+    low, high = highest(value[:half]), highest(value[half:])
+    above = value[half:].any()
+    return Cat(Mux(above, high, low), above)

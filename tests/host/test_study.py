@@ -90,7 +90,7 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "ramps" in json.loads((tmp_path / f"{name}.json").read_text())["results"]
     assert (tmp_path / "widths.png").stat().st_size > 10_000
     text = "\n".join(study_parts(tmp_path))
-    for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation"):
+    for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation", "Rates per neuron"):
         assert f"## {title}" in text
     assert "| ramps | 2-64-2 | 1 |" in text
 
