@@ -172,8 +172,8 @@ def _options(contents: list[dict[str, Any]]) -> list[str]:
 def _normalise(content: dict[str, Any]) -> list[str]:
     lines = ["## Rates per neuron", ""]
     lines += [
-        "Option `normalise` ([decision 13](decisions/0013-rate-normalisation.md)) off, for hidden layers and for all, in "
-        "fixed point: test accuracy in % after the last epoch of what `solsa learn` does, with so many filter groups G. "
+        "Option `normalise` ([decision 13](decisions/0013-rate-normalisation.md)) off, for hidden layers and for all, "
+        "in fixed point: test accuracy in % after the last epoch of `solsa learn`, with so many filter groups G. "
         + _measured(content, "python -m solsa.host.bench_normalise"),
         "",
     ]
@@ -185,9 +185,9 @@ def _normalise(content: dict[str, Any]) -> list[str]:
     for name, r in sets.items():
         if "float" in r:
             lines += [
-                f"{name} in float, one filter group: accuracy in % on every fourth training sample of a class, none of "
-                "them learned, with the recipe's rates times a factor. `row`: rates divided by the root of the running "
-                "mean square of the gradient row; `error`: by the running mean of the error's size, as the device does.",
+                f"{name} in float, one filter group: accuracy in % on every fourth training sample of a class, none "
+                "of them learned, with the recipe's rates times a factor. `row`: rates divided by the root of the "
+                "running mean square of the gradient row; `error`: by the running mean of the error's size, as the device does.",
                 "",
             ]
             factors = next(iter(r["float"].values()))["factors"]
