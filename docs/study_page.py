@@ -187,8 +187,7 @@ def _normalise(content: dict[str, Any]) -> list[str]:
             lines += [
                 f"{name} in float, one filter group: accuracy in % on every fourth training sample of a class, none "
                 "of them learned, with the recipe's rates times a factor. `row`: rates divided by the root of the "
-                "running mean square of the gradient row; `error`: by the running mean of the size of the error, as on the "
-                "device.",
+                "running mean square of the gradient row; `error`: by the running mean of |delta|, as on the device.",
                 "",
             ]
             factors = next(iter(r["float"].values()))["factors"]
