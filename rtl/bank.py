@@ -1,4 +1,8 @@
-"""A lane's bank of synapse words: one read and one write per clock.
+"""A lane's bank of synapse words: one read and one write per clock; the word read is out two clocks after its address.
+
+The second of these clocks is a register right behind the memory, where ECP5 has one inside its block RAM
+(boards/hard_registers.py). Depths between powers of two are split into memories of a power of two each, so that few
+gates and no memory of the tools' making stand between the registers and the multipliers.
 
 Block RAM has two ports. Single-port RAM (the UP5K's SPRAM) has one: the bank is then two memories, even and odd
 addresses. A sweep that writes visits addresses in order and writes each word READ_TO_WRITE clocks after it was read; as
@@ -9,7 +13,7 @@ between two slots cannot break this.
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Array, C, Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -19,6 +23,8 @@ from solsa.contract import BankKind
 
 #: Stages L0 to L5 (rtl/beat.py).
 READ_TO_WRITE = 5
+#: Least words of a memory that a bank is split into: those of a block RAM at its widest.
+SEGMENT = 512
 #: Words and bits of one SB_SPRAM256KA.
 SPRAM_DEPTH, SPRAM_WIDTH = 1 << 14, 16
 #: Device of the platforms that have it.
@@ -43,8 +49,9 @@ class Bank(wiring.Component):
         address_bits = bits_for(self.depth - 1)
         super().__init__(
             {
-                #: L0; the word is out one clock later
+                #: L0
                 "read_address": In(address_bits),
+                #: L2
                 "read_word": Out(layout),
                 #: L5
                 "write": In(1),
@@ -58,15 +65,27 @@ class Bank(wiring.Component):
         if self.kind is BankKind.SINGLE_PORT:
             self._halves(m, platform)
             return m
-        m.submodules.memory = memory = Memory(shape=unsigned(self.layout.size), depth=self.depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
-        m.d.comb += [
-            read.addr.eq(self.read_address),
-            self.read_word.eq(read.data),
-            write.en.eq(self.write),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_word),
-        ]
+        parts, start, width = segments(self.depth), 0, self.layout.size
+        chosen, chosen2, words = Signal(range(len(parts))), Signal(range(len(parts))), []
+        m.d.sync += chosen2.eq(chosen)
+        for i, length in enumerate(parts):
+            memory = Memory(shape=unsigned(width), depth=length, init=[])
+            m.submodules["memory" if len(parts) == 1 else f"memory{i}"] = memory
+            read, write = memory.read_port(), memory.write_port()
+            word = Signal(width, name=f"word{i}", reset_less=True)
+            end = start + length
+            m.d.sync += word.eq(read.data)
+            m.d.comb += [
+                read.addr.eq(self.read_address),
+                write.en.eq(self.write & _within(self.write_address, start, end, self.depth)),
+                write.addr.eq(self.write_address),
+                write.data.eq(self.write_word),
+            ]
+            with m.If(_within(self.read_address, start, end, self.depth)):
+                m.d.sync += chosen.eq(i)
+            words.append(word)
+            start = end
+        m.d.comb += self.read_word.eq(Array(words)[chosen2])
         return m
 
     def _halves(self, m: Module, platform: object) -> None:
@@ -89,7 +108,36 @@ class Bank(wiring.Component):
                 for name, _ in self.layout
             ]
             words.append(Cat(*fields))
-        m.d.comb += self.read_word.eq(Mux(odd, words[1], words[0]))
+        m.d.sync += self.read_word.eq(Mux(odd, words[1], words[0]))
+
+
+def segments(depth: int) -> list[int]:
+    """Depths of the memories that a bank is made of, the largest first."""
+    if depth <= SEGMENT:
+        return [depth]
+    rest = -(-depth // SEGMENT) * SEGMENT
+    parts = []
+    while rest:
+        parts.append(1 << (rest.bit_length() - 1))
+        rest -= parts[-1]
+    # the last one as deep as is needed
+    return [*parts[:-1], depth - sum(parts[:-1])]
+
+
+def place(depth: int, address: int) -> tuple[str, int]:
+    """Memory of a bank of DUAL_PORT that holds a word, and its address there."""
+    parts, start = segments(max(2, depth)), 0
+    for i, length in enumerate(parts):
+        if address < start + length:
+            break
+        start += length
+    return "memory" if len(parts) == 1 else f"memory{i}", address - start
+
+
+def _within(address: Value, start: int, end: int, depth: int) -> Value:
+    """Whether an address below ``depth`` lies from ``start`` to before ``end``; both are 0, or multiples of SEGMENT."""
+    above = address >= start if start else C(1)
+    return above & (address < end) if end < depth else above
 
 
 def _single_port(

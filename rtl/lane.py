@@ -7,7 +7,7 @@ trace decay lie below the point, F lies above it, and the random bits of an upda
 
 from __future__ import annotations
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, ShapeLike, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -117,7 +117,7 @@ class Lane(wiring.Component):
         word_layout = self.word_layout(config)
         blocks = max(2, g.layout.block_depth)
 
-        # -- memories, out at L1 -------------------------------------------------------------------------------------
+        # -- memories: words of the bank out at L2, the others at L1 -------------------------------------------------------------------------------------
         m.submodules.bank = bank = Bank(config.bank, word_layout, g.layout.synapse_depth)
         m.submodules.gains = gains = Memory(shape=shape_of(f.gain), depth=blocks, init=[])
         error_layout = data.StructLayout({"delta": shape_of(f.delta), "rate_step": shape_of(f.rate_step)})
@@ -140,29 +140,33 @@ class Lane(wiring.Component):
 
         # -- L2: operands --------------------------------------------------------------------------------------------
         wide = max(f.gain.width, f.rate_step.width)
-        a_left, a_right = Signal(shape_of(f.trace)), Signal(signed(wide))
-        b_left, b_right = Signal(shape_of(f.weight)), Signal(signed(max(f.delta.width, f.input.width)))
+        # Registers of words take no reset: those inside block RAMs and multipliers have none that reaches them alone.
+        def register(shape: ShapeLike, name: str) -> Signal:
+            return Signal(shape, name=name, reset_less=True)
+
+        a_right = register(signed(wide), "a_right")
+        b_right = register(signed(max(f.delta.width, f.input.width)), "b_right")
         trace2, weight2 = Signal(shape_of(f.trace)), Signal(shape_of(f.weight))
+        factor = Mux(self.control1.update, error.rate_step, gain_read.data)
         m.d.sync += [
-            a_left.eq(Mux(self.control1.fresh, 0, stored.trace)),
-            a_right.eq(Mux(self.control1.update, error.rate_step, gain_read.data)),
-            b_left.eq(stored.weight),
+            # eps counts as zero: so does its product
+            a_right.eq(Mux(self.control1.fresh, 0, factor)),
             b_right.eq(Mux(self.control1.backward, error.delta, self.x)),
-            trace2.eq(stored.trace),
         ]
-        m.d.comb += weight2.eq(b_left)
+        m.d.comb += [trace2.eq(stored.trace), weight2.eq(stored.weight)]
 
         # -- L3: products --------------------------------------------------------------------------------------------
-        product_a, product_b = Signal(signed(f.trace.width + wide)), Signal(signed(len(b_left) + len(b_right)))
-        trace3, weight3 = Signal(shape_of(f.trace)), Signal(shape_of(f.weight))
+        product_a = register(signed(f.trace.width + wide), "product_a")
+        product_b = register(signed(f.weight.width + len(b_right)), "product_b")
+        trace3, weight3 = register(shape_of(f.trace), "trace3"), register(shape_of(f.weight), "weight3")
         m.d.sync += [
-            product_a.eq(a_left * a_right),
-            product_b.eq(b_left * b_right),
+            product_a.eq(trace2 * a_right),
+            product_b.eq(weight2 * b_right),
             trace3.eq(trace2),
             weight3.eq(weight2),
         ]
         if config.probe:
-            moved4 = Signal(len(product_a))
+            moved4 = register(len(product_a), "moved4")
             m.d.sync += moved4.eq(Mux(product_a < 0, -product_a, product_a))
             m.d.comb += self.product.eq(Mux(self.control4.probe, moved4, product_b))
         else:
@@ -178,9 +182,9 @@ class Lane(wiring.Component):
             m.d.comb += addend.eq(random)
         with m.Else():
             m.d.comb += addend.eq(Cat(toward_zero_bits(product_a, decay.shift), self.filter).as_signed())
-        total = Signal(signed(max(len(product_a), len(addend)) + 1))
-        trace4, weight4 = Signal(shape_of(f.trace)), Signal(shape_of(f.weight))
-        host4 = Signal(signed(len(self.filter)))
+        total = register(signed(max(len(product_a), len(addend)) + 1), "total")
+        trace4, weight4 = register(shape_of(f.trace), "trace4"), register(shape_of(f.weight), "weight4")
+        host4 = register(signed(len(self.filter)), "host4")
         m.d.sync += [
             total.eq(product_a + addend),
             trace4.eq(trace3),
@@ -188,7 +192,7 @@ class Lane(wiring.Component):
             host4.eq(self.filter),
         ]
         half = 1 << (ops["current_sum"].shift - 1) if ops["current_sum"].shift else 0
-        accumulator = Signal(signed(g.accumulator_bits))
+        accumulator = register(signed(g.accumulator_bits), "accumulator")
         with m.If(self.control3.valid):
             m.d.sync += accumulator.eq(
                 Mux(self.control3.first, half, accumulator)
@@ -196,7 +200,7 @@ class Lane(wiring.Component):
             )
 
         # -- L5: words, written back ---------------------------------------------------------------------------------
-        word, enable = Signal(word_layout), Signal()
+        word, enable = Signal(word_layout, reset_less=True), Signal()
         writes_trace, writes_weight = Signal(), Signal()
         m.d.comb += [
             writes_trace.eq(self.control4.trace | self.control4.write_trace),

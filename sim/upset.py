@@ -6,6 +6,8 @@ import ctypes
 
 from solsa.contract import BankKind, Layout, NetworkConfig
 
+from solsa.rtl.bank import place
+
 from .device import SimulatedDevice
 
 
@@ -38,4 +40,5 @@ class UpsetDevice(SimulatedDevice):
                 f"bit {bit} of a weight in a {self.config.bank.value} bank, allowed 0 to {width - 1} in dual_port"
             )
         lane, address = Layout(self.config).synapse_address(layer, post, pre)
-        self.flip(f"core.lanes.lane{lane}.bank.memory", address, bit)
+        memory, address = place(Layout(self.config).synapse_depth, address)
+        self.flip(f"core.lanes.lane{lane}.bank.{memory}", address, bit)

@@ -40,16 +40,20 @@ def test_a_sweep_out_of_phase_is_caught() -> None:
     assert _run(planted(NO_PHASE).core.Core(CONFIG, observe=True)) is not None
 
 
-@pytest.mark.parametrize("size", [1, 2, 7])
-def test_halves_hold_every_address(size: int) -> None:
-    """A bank of any depth keeps each word at its own address (the last half may be smaller)."""
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [(BankKind.SINGLE_PORT, 1), (BankKind.SINGLE_PORT, 2), (BankKind.SINGLE_PORT, 7), (BankKind.DUAL_PORT, 2),
+     (BankKind.DUAL_PORT, 513), (BankKind.DUAL_PORT, 1030), (BankKind.DUAL_PORT, 1600)],
+)  # fmt: skip
+def test_a_bank_holds_every_address(kind: BankKind, size: int) -> None:
+    """A bank of any depth, of halves or of segments, keeps each word at its own address."""
     from amaranth.hdl import unsigned
     from amaranth.lib import data
     from amaranth.sim import Simulator
 
     from solsa.rtl.bank import Bank
 
-    bank = Bank(BankKind.SINGLE_PORT, data.StructLayout({"weight": unsigned(4), "trace": unsigned(5)}), size)
+    bank = Bank(kind, data.StructLayout({"weight": unsigned(11), "trace": unsigned(5)}), size)
     depth = bank.depth
     got = []
 
@@ -57,11 +61,13 @@ def test_halves_hold_every_address(size: int) -> None:
         for address in range(depth):
             ctx.set(bank.write, 1)
             ctx.set(bank.write_address, address)
-            ctx.set(bank.write_word, {"weight": address, "trace": 31 - address})
+            ctx.set(bank.write_word, {"weight": address, "trace": 31 - address % 32})
             await ctx.tick()
         ctx.set(bank.write, 0)
         for address in range(depth):
             ctx.set(bank.read_address, address)
+            await ctx.tick()
+            ctx.set(bank.read_address, 0)
             await ctx.tick()
             got.append((ctx.get(bank.read_word.weight), ctx.get(bank.read_word.trace)))
 
@@ -69,4 +75,4 @@ def test_halves_hold_every_address(size: int) -> None:
     sim.add_clock(1e-6)
     sim.add_testbench(bench)
     sim.run()
-    assert got == [(a, 31 - a) for a in range(depth)]
+    assert got == [(a, 31 - a % 32) for a in range(depth)]
