@@ -162,7 +162,12 @@ def _pack_multiplier(net: _Netlist, cell: dict[str, Any], moved: Moved) -> None:
     sources = [net.by_output.get(bit) for bit in operands.values() if bit not in _CONSTANTS]
     controls = {_control(net.cells[name]) for name in sources if name}
     # a constant one would be zero in the first clock
-    if None not in sources and "1" not in operands.values() and len(controls) == 1 and controls == {control or min(controls)}:
+    if (
+        None not in sources
+        and "1" not in operands.values()
+        and len(controls) == 1
+        and controls == {control or min(controls)}
+    ):
         control = controls.pop()
         for port, bit in operands.items():
             if bit not in _CONSTANTS:

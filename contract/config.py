@@ -18,6 +18,8 @@ MAX_LAYERS = 8
 #: Replies that a device with the option ``stream`` keeps at least.
 FEWEST_SLOTS = 4
 MAX_GROUPS = 8
+#: Lanes that one register reaches (rtl/lanes.py).
+ROW = 16
 MAX_POSTS = 1 << POST_HASH_BITS
 
 
@@ -212,6 +214,11 @@ class NetworkConfig:
     def serial(self) -> bool:
         """Whether neurons are computed one after the other on one multiplier."""
         return self.neuron_unit is NeuronUnit.SERIAL
+
+    @property
+    def relay(self) -> int:
+        """Clocks that everything takes more to the lanes: with many, they lie too far apart for one wire."""
+        return int(self.lanes > ROW and not self.serial)
 
     @property
     def options(self) -> tuple[str, ...]:

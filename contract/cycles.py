@@ -98,7 +98,7 @@ def _forward(config: NetworkConfig, learn: bool) -> int:
                 clock += 1
             last = clock - 1
             chain_free = last + here * per_post
-            n0 = last + _SLOT_TO_N0
+            n0 = last + _SLOT_TO_N0 + config.relay
             emitted += [n0 + i * per_post + to_known for i in range(here)]
         known = emitted
         n0 += (min(lanes, posts - (blocks - 1) * lanes) - 1) * per_post
@@ -135,7 +135,8 @@ def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
     for layer in range(config.depth - 1, 0, -1):
         start = error + 1 + adapting[layer]
         pres = config.layers[layer]
-        error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres + _BACKWARD + tree
+        error = start + (layout.blocks(layer) - 1) * max(pres, MIN_PERIOD) + pres
+        error += _BACKWARD + config.relay + tree
         error += pres * microcode(config).clocks("hidden") + 1 if config.serial else _ERROR
     adapted = error + 1 + adapting[0]
     clock = error
@@ -143,7 +144,7 @@ def _scheduled(config: NetworkConfig, done: int, adapt: bool) -> int:
         # `error` is the clock after the last delta; update slots come one clock later than `clock` counts here.
         clock = _in_phase(config, clock + 2, layout.synapse_base[layer]) - 1
         clock += layout.blocks(layer) * config.pre(layer)
-    return max(clock + _DRAIN, adapted)
+    return max(clock + _DRAIN + config.relay, adapted)
 
 
 def _readout(config: NetworkConfig) -> int:

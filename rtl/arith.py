@@ -69,10 +69,13 @@ def low_bits(value: Value, width: int) -> Value:
 
 
 def delayed(m: Module, value: Value | Signal, clocks: int, name: str, domain: str = "sync") -> list[Signal]:
-    """Delay line: element ``i`` is ``value`` ``i`` clocks later, i = 0 to ``clocks``; element 0 is ``value`` itself."""
+    """Delay line: element ``i`` is ``value`` ``i`` clocks later, i = 0 to ``clocks``; element 0 is ``value`` itself.
+
+    A line takes no reset: it is empty after as many clocks of one.
+    """
     line = [value]
     for i in range(clocks):
-        stage = Signal(value.shape(), name=f"{name}_{i + 1}")
+        stage = Signal(value.shape(), name=f"{name}_{i + 1}", reset_less=True)
         m.d[domain] += stage.eq(line[-1])
         line.append(stage)
     return line

@@ -126,12 +126,10 @@ def segments(depth: int) -> list[int]:
 
 def place(depth: int, address: int) -> tuple[str, int]:
     """Memory of a bank of DUAL_PORT that holds a word, and its address there."""
-    parts, start = segments(max(2, depth)), 0
-    for i, length in enumerate(parts):
-        if address < start + length:
-            break
-        start += length
-    return "memory" if len(parts) == 1 else f"memory{i}", address - start
+    parts = segments(max(2, depth))
+    starts = [sum(parts[:i]) for i in range(len(parts))]
+    index = max(i for i, start in enumerate(starts) if start <= address)
+    return "memory" if len(parts) == 1 else f"memory{index}", address - starts[index]
 
 
 def _within(address: Value, start: int, end: int, depth: int) -> Value:

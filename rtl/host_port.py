@@ -101,7 +101,8 @@ class HostPort(wiring.Component):
         # a small chip has no flip-flops to spare, and a slower clock
         domain = m.d.comb if config.serial else m.d.sync
         # The unload chain moves on in every clock: its word must be met in the very one.
-        chain_latency = CHAIN_LATENCY - config.serial
+        chain_latency = CHAIN_LATENCY - config.serial + config.relay
+        write_latency = WRITE_LATENCY + config.relay
         domain += [
             neuron.eq(self.neuron_word),
             filters.eq(self.filter_words),
@@ -133,7 +134,7 @@ class HostPort(wiring.Component):
         m.d.comb += answer.eq(Mux(bus.space == Space.NEURON, long, short))
         m.d.sync += bus.done.eq(0)
 
-        wait = Signal(range(max(WRITE_LATENCY, CHAIN_LATENCY + config.lanes + SELECT_LATENCY) + 1))
+        wait = Signal(range(max(write_latency, CHAIN_LATENCY + config.relay + config.lanes + SELECT_LATENCY) + 1))
         status = Signal(STATUS_BITS)
         m.d.comb += bus.status.eq(status)
         with m.FSM():
@@ -144,7 +145,7 @@ class HostPort(wiring.Component):
                     with m.If(synapse):
                         m.d.comb += self.beat_valid.eq(1)
                         with m.If(bus.write):
-                            m.d.sync += wait.eq(WRITE_LATENCY)
+                            m.d.sync += wait.eq(write_latency)
                         with m.Else():
                             m.d.sync += wait.eq(chain_latency + SELECT_LATENCY - 1 + bus.index[: g.lane_shift])
             with m.State("WAIT"):

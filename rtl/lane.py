@@ -117,7 +117,7 @@ class Lane(wiring.Component):
         word_layout = self.word_layout(config)
         blocks = max(2, g.layout.block_depth)
 
-        # -- memories: words of the bank out at L2, the others at L1 -------------------------------------------------------------------------------------
+        # -- memories: words of the bank out at L2, the others at L1 -------------------------------------------------
         m.submodules.bank = bank = Bank(config.bank, word_layout, g.layout.synapse_depth)
         m.submodules.gains = gains = Memory(shape=shape_of(f.gain), depth=blocks, init=[])
         error_layout = data.StructLayout({"delta": shape_of(f.delta), "rate_step": shape_of(f.rate_step)})
@@ -140,6 +140,7 @@ class Lane(wiring.Component):
 
         # -- L2: operands --------------------------------------------------------------------------------------------
         wide = max(f.gain.width, f.rate_step.width)
+
         # Registers of words take no reset: those inside block RAMs and multipliers have none that reaches them alone.
         def register(shape: ShapeLike, name: str) -> Signal:
             return Signal(shape, name=name, reset_less=True)
@@ -224,10 +225,12 @@ class Lane(wiring.Component):
         ]
 
         # -- unload chain: loaded at L4, shifted toward lane 0 -------------------------------------------------------
+        chain = register(signed(g.chain_bits), "chained")
+        m.d.comb += self.chain.eq(chain)
         with m.If(self.shift):
-            m.d.sync += self.chain.eq(self.chain_in)
+            m.d.sync += chain.eq(self.chain_in)
         with m.If(self.load_word):
-            m.d.sync += self.chain.eq(Mux(self.load_trace, trace4, weight4))
+            m.d.sync += chain.eq(Mux(self.load_trace, trace4, weight4))
         with m.Elif(self.load):
-            m.d.sync += self.chain.eq(accumulator)
+            m.d.sync += chain.eq(accumulator)
         return m

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
 from amaranth.hdl import C, Cat, Module, Signal, Value, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from solsa.contract import NetworkConfig
+from solsa.contract.config import ROW
 from solsa.contract.random import POST_HASH, POST_HASH_BITS
 
 from .arith import by_index, delayed, shape_of
@@ -16,6 +22,32 @@ from .lane import Lane, LaneControl
 #: Lanes that share the registers of what all lanes are sent: with one register for all, 64 lanes wait for the wire.
 #: Yosys merges equal registers unless told otherwise, see boards/memories.py.
 CLUSTER = 8
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What goes to the lanes, one clock ahead of them; with several rows, two."""
+
+    beat: Any
+    fresh: Value
+    x: Value
+    filters: list[Value]
+    random: Value
+    host_lane: Value
+    host_padding: Value
+    host_trace: Value
+    gain_to: Any
+    error_to: Any
+    gain: Value
+    delta: Value
+    rate_step: Value
+
+    def map(self, change: Callable[[Any, str], Any], prefix: str) -> Ahead:
+        """All of it, changed one by one."""
+        rest = {
+            k.name: change(getattr(self, k.name), f"{prefix}_{k.name}") for k in fields(self) if k.name != "filters"
+        }
+        return Ahead(**rest, filters=[change(word, f"{prefix}_filter{i}_") for i, word in enumerate(self.filters)])
 
 
 class Lanes(wiring.Component):
@@ -82,57 +114,10 @@ class Lanes(wiring.Component):
         m = Module()
         g, config, f = self.geometry, self.config, self.config.formats
         block_base = list(g.layout.block_base)
-        beats = delayed(m, self.beat, 7, "beat")
-
-        def control(stage: int, name: str) -> Signal:
-            """Decoded mode of the beat at a stage."""
-            beat, mode = beats[stage], beats[stage].mode
-            decoded = Signal(LaneControl, name=name)
-            probe = (mode == Mode.PROBE) if config.probe else C(0, 1)
-            writes = (mode == Mode.WRITE_TRACE) | (mode == Mode.WRITE_WEIGHT)
-            m.d.comb += [
-                decoded.valid.eq(beat.valid),
-                decoded.compute.eq(beat.compute),
-                decoded.first.eq(beat.first),
-                decoded.last.eq(beat.last),
-                decoded.trace.eq(mode == Mode.TRACE),
-                decoded.update.eq((mode == Mode.UPDATE) | probe),
-                decoded.probe.eq(probe),
-                decoded.backward.eq(mode == Mode.BACKWARD),
-                decoded.fresh.eq(((mode == Mode.TRACE) & self.fresh) | writes),
-                decoded.write_weight.eq(mode == Mode.WRITE_WEIGHT),
-                decoded.write_trace.eq(mode == Mode.WRITE_TRACE),
-                decoded.read.eq(mode == Mode.READ),
-            ]
-            return decoded
-
-        pending1 = Signal()  # in R1 to R7
-        m.d.sync += pending1.eq(Cat(b.valid for b in beats[:-1]).any())
-
-        # -- one clock ahead of the lanes: what every cluster takes into registers of its own ------------------------
-        control2, control4, control5 = control(2, "control2"), control(4, "control4"), control(5, "control5")
-        block_address = Signal(g.block_address_bits)
-        m.d.sync += block_address.eq(by_index(m, beats[0].layer, block_base, "block_base") + beats[0].block)
-
-        # random bits: R3 word, R4 with the block's constant, R5 at the lanes
-        bits = f.operations()["weight_step"].shift
-        block_hash = Signal(32)
-        terms = [
-            beats[3].block[i].replicate(32) & POST_HASH[i + g.lane_shift]
-            for i in range(min(len(beats[3].block), POST_HASH_BITS - g.lane_shift))
-        ]
-        mixed = self.random
-        for term in terms:
-            mixed = mixed ^ term
-        m.d.sync += block_hash.eq(mixed)
-
-        # R6: whether the lane has a post in a ragged last block; in a host write, whether it is the lane meant
-        host5 = control5.write_weight | control5.write_trace
-        load5 = control5.valid & control5.last & sums_currents(beats[5].mode)
 
         gain_tag = data.StructLayout({"write": 1, "lane": g.lane_bits, "block": g.block_address_bits})
         gain_to, error_to = Signal(gain_tag), Signal(gain_tag)
-        gain, delta, rate_step = (Signal(shape_of(fmt)) for fmt in (f.gain, f.delta, f.rate_step))
+        gain, delta, rate_step = (Signal(shape_of(fmt), reset_less=True) for fmt in (f.gain, f.delta, f.rate_step))
         m.d.sync += [
             gain_to.write.eq(self.gain_valid),
             gain_to.block.eq(by_index(m, self.gain_layer, block_base, "gain_base") + (self.gain_post >> g.lane_shift)),
@@ -146,31 +131,105 @@ class Lanes(wiring.Component):
             delta.eq(self.delta),
             rate_step.eq(self.rate_step),
         ]
+        ahead = Ahead(
+            self.beat, self.fresh, self.x_early, list(self.filter_early), self.random, self.host_lane,
+            self.host_padding, self.host_trace, gain_to, error_to, gain, delta, rate_step,
+        )  # fmt: skip
+
+        # -- rows of lanes, with registers of their own if there are several -----------------------------------------
+        beats, lanes = delayed(m, _relayed(m, self.beat, "relay_beat", relay=config.relay), 7, "beat"), []
+        for start in range(0, config.lanes, ROW):
+            row = f"row{start // ROW}"
+            entering = ahead.map(partial(_relayed, m, relay=config.relay), f"copy_{row}")
+            line = delayed(m, entering.beat, 6, f"{row}_beat") if config.relay else beats
+            lanes += self._row(m, entering, line, range(start, min(start + ROW, config.lanes)))
+        for lower, upper in zip(lanes, lanes[1:], strict=False):
+            m.d.comb += lower.chain_in.eq(upper.chain)
+
+        pending1 = Signal()  # in R1 to R7
+        m.d.sync += pending1.eq(Cat(self.beat.valid, *(b.valid for b in beats[:-1])).any())
+        changing: Value = C(0, 1)  # sums of a probe are in the adder tree
+        if config.probe:
+            changes = delayed(m, beats[6].valid & (beats[6].mode == Mode.PROBE), self.tree_levels, "change")
+            m.d.comb += self.change_valid.eq(changes[-1])
+            changing = Cat(changes).any()
+        m.d.comb += [
+            self.chain.eq(lanes[0].chain),
+            self.block_valid.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
+            self.block_beat.eq(beats[6]),
+            self.retired.eq(beats[7]),
+            self.pending.eq(self.beat.valid | pending1 | changing),
+        ]
+
+        # -- backward pass: registered adder tree --------------------------------------------------------------------
+        level: list[Value] = [lane.product for lane in lanes]
+        for depth in range(self.tree_levels):
+            sums = []
+            for i in range(0, len(level), 2):
+                total = Signal(signed(len(level[i]) + 1), name=f"tree{depth}_{i}", reset_less=True)
+                m.d.sync += total.eq(level[i] + level[i + 1])
+                sums.append(total)
+            level = sums
+        m.d.comb += [
+            self.error_sum.eq(level[0]),
+            self.error_beat.eq(delayed(m, beats[4], self.tree_levels, "error_beat")[-1]),
+        ]
+        return m
+
+    def _row(self, m: Module, ahead: Ahead, beats: list[Signal], indices: range) -> list[Lane]:
+        """Lanes of one row behind what arrives ahead of them; ``beats`` are R0 to R6 of this row."""
+        g, config, f = self.geometry, self.config, self.config.formats
+        start = indices[0]
+
+        # -- one clock ahead of the lanes: what every cluster takes into registers of its own ------------------------
+        control2, control4, control5 = (
+            self._control(m, beats[stage], ahead.fresh, f"control{stage}_{start}") for stage in (2, 4, 5)
+        )
+        block_address = Signal(g.block_address_bits, name=f"block_address{start}")
+        base = by_index(m, beats[0].layer, list(g.layout.block_base), f"block_base{start}")
+        m.d.sync += block_address.eq(base + beats[0].block)
+
+        # random bits: R3 word, R4 with the block's constant, R5 at the lanes
+        bits = f.operations()["weight_step"].shift
+        block_hash = Signal(32, name=f"block_hash{start}", reset_less=True)
+        terms = [
+            beats[3].block[i].replicate(32) & POST_HASH[i + g.lane_shift]
+            for i in range(min(len(beats[3].block), POST_HASH_BITS - g.lane_shift))
+        ]
+        mixed = ahead.random
+        for term in terms:
+            mixed = mixed ^ term
+        m.d.sync += block_hash.eq(mixed)
+
+        # R6: whether the lane has a post in a ragged last block; in a host write, whether it is the lane meant
+        host5 = control5.write_weight | control5.write_trace
+        load5 = control5.valid & control5.last & sums_currents(beats[5].mode)
 
         lanes = []
-        for p in range(config.lanes):
+        for p in indices:
             if p % CLUSTER == 0:
                 cluster = p // CLUSTER
 
                 def copy(value: ValueLike, name: str, cluster: int = cluster) -> Signal:
                     """Register of this cluster."""
-                    value = Value.cast(value)
-                    register = Signal(value.shape(), name=f"copy_{name}{cluster}", reset_less=True)
-                    m.d.sync += register.eq(value)
-                    return register
+                    return _relayed(m, value, f"copy_{name}{cluster}", relay=1)
 
                 read_address = copy(beats[1].address, "read_address")
                 block = copy(block_address, "block_address")
                 control1 = data.View(LaneControl, copy(control2, "control1"))
-                x = copy(self.x_early, "x")
+                x = copy(ahead.x, "x")
                 control3 = data.View(LaneControl, copy(control4, "control3"))
-                filters = [copy(word, f"filter_{k}_") for k, word in enumerate(self.filter_early)]
+                filters = [copy(word, f"filter_{k}_") for k, word in enumerate(ahead.filters)]
                 random = copy(block_hash[32 - bits :], "random")
                 control4_ = data.View(LaneControl, copy(control5, "control4"))
                 write_address = copy(beats[6].address, "write_address")
                 load, load_word = copy(load5, "load"), copy(control5.valid & control5.read, "load_word")
-                gain_block, error_block = copy(gain_to.block, "gain_block"), copy(error_to.block, "error_block")
-                gain_, delta_, rate_step_ = copy(gain, "gain"), copy(delta, "delta"), copy(rate_step, "rate_step")
+                gain_block, error_block = (
+                    copy(ahead.gain_to.block, "gain_block"),
+                    copy(ahead.error_to.block, "error_block"),
+                )
+                gain_, delta_ = copy(ahead.gain, "gain"), copy(ahead.delta, "delta")
+                rate_step_ = copy(ahead.rate_step, "rate_step")
             lane = Lane(config, p, self.data_bits)
             m.submodules[f"lane{p}"] = lane
             lanes.append(lane)
@@ -179,12 +238,12 @@ class Lanes(wiring.Component):
             )
             has_post = by_index(m, beats[5].layer, [int(p < ragged) for ragged in g.ragged], f"has_post{p}")
             with m.If(host5):
-                m.d.sync += owned.eq((self.host_lane == p) & ~self.host_padding[p])
+                m.d.sync += owned.eq((ahead.host_lane == p) & ~ahead.host_padding[p])
             with m.Else():
                 m.d.sync += owned.eq(~beats[5].last_block | has_post)
             m.d.sync += [
-                gain_write.eq(gain_to.write & (gain_to.lane == p)),
-                error_write.eq(error_to.write & (error_to.lane == p)),
+                gain_write.eq(ahead.gain_to.write & (ahead.gain_to.lane == p)),
+                error_write.eq(ahead.error_to.write & (ahead.error_to.lane == p)),
             ]
             m.d.comb += [
                 lane.read_address.eq(read_address),
@@ -200,7 +259,7 @@ class Lanes(wiring.Component):
                 self.words[p].eq(lane.word),
                 lane.load.eq(load),
                 lane.load_word.eq(load_word),
-                lane.load_trace.eq(self.host_trace),
+                lane.load_trace.eq(ahead.host_trace),
                 lane.shift.eq(self.shift),
                 lane.gain_write.eq(gain_write),
                 lane.error_write.eq(error_write),
@@ -210,32 +269,36 @@ class Lanes(wiring.Component):
                 lane.delta.eq(delta_),
                 lane.rate_step.eq(rate_step_),
             ]
-        for lower, upper in zip(lanes, lanes[1:], strict=False):
-            m.d.comb += lower.chain_in.eq(upper.chain)
-        changing: Value = C(0, 1)  # sums of a probe are in the adder tree
-        if config.probe:
-            changes = delayed(m, beats[6].valid & (beats[6].mode == Mode.PROBE), self.tree_levels, "change")
-            m.d.comb += self.change_valid.eq(changes[-1])
-            changing = Cat(changes).any()
-        m.d.comb += [
-            self.chain.eq(lanes[0].chain),
-            self.block_valid.eq(beats[6].valid & beats[6].last & sums_currents(beats[6].mode)),
-            self.block_beat.eq(beats[6]),
-            self.retired.eq(beats[7]),
-            self.pending.eq(beats[0].valid | pending1 | changing),
-        ]
+        return lanes
 
-        # -- backward pass: registered adder tree --------------------------------------------------------------------
-        level: list[Value] = [lane.product for lane in lanes]
-        for depth in range(self.tree_levels):
-            sums = []
-            for i in range(0, len(level), 2):
-                total = Signal(signed(len(level[i]) + 1), name=f"tree{depth}_{i}")
-                m.d.sync += total.eq(level[i] + level[i + 1])
-                sums.append(total)
-            level = sums
+    def _control(self, m: Module, beat: Signal, fresh: Value, name: str) -> Signal:
+        """Decoded mode of a beat."""
+        mode = beat.mode
+        decoded = Signal(LaneControl, name=name)
+        probe = (mode == Mode.PROBE) if self.config.probe else C(0, 1)
+        writes = (mode == Mode.WRITE_TRACE) | (mode == Mode.WRITE_WEIGHT)
         m.d.comb += [
-            self.error_sum.eq(level[0]),
-            self.error_beat.eq(delayed(m, beats[4], self.tree_levels, "error_beat")[-1]),
+            decoded.valid.eq(beat.valid),
+            decoded.compute.eq(beat.compute),
+            decoded.first.eq(beat.first),
+            decoded.last.eq(beat.last),
+            decoded.trace.eq(mode == Mode.TRACE),
+            decoded.update.eq((mode == Mode.UPDATE) | probe),
+            decoded.probe.eq(probe),
+            decoded.backward.eq(mode == Mode.BACKWARD),
+            decoded.fresh.eq(((mode == Mode.TRACE) & fresh) | writes),
+            decoded.write_weight.eq(mode == Mode.WRITE_WEIGHT),
+            decoded.write_trace.eq(mode == Mode.WRITE_TRACE),
+            decoded.read.eq(mode == Mode.READ),
         ]
-        return m
+        return decoded
+
+
+def _relayed(m: Module, value: ValueLike, name: str, *, relay: int) -> Any:
+    """A register, or the value itself. Those whose names begin with copy_ are not merged (boards/memories.py)."""
+    if not relay:
+        return value
+    shape = value.shape() if isinstance(value, data.View) else Value.cast(value).shape()
+    register = Signal(shape, name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register

@@ -13,6 +13,8 @@ MEASURED = [
     NetworkConfig(layers=(1, 1), lanes=1, readout=Readout.SPIKE, max_steps=16),
     NetworkConfig(layers=(2, 7, 3, 4), lanes=4, groups=8, readout=Readout.TARGET, max_steps=16),
     NetworkConfig(layers=(5, 16, 16, 16), lanes=16, groups=4, max_steps=16),
+    # so many lanes that all they get passes a register more
+    NetworkConfig(layers=(5, 40, 33, 4), lanes=32, groups=4, max_steps=16),
     # serial neuron unit and single-port banks, alone and together
     NetworkConfig(layers=(3, 5, 3), lanes=1, groups=2, max_steps=16, bank=BankKind.SINGLE_PORT),
     NetworkConfig(layers=(5, 9, 6, 4), lanes=4, groups=8, max_steps=16, neuron_unit=NeuronUnit.SERIAL),

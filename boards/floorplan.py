@@ -1,0 +1,119 @@
+"""Where the lanes of a large core lie on an LFE5U-85F: block RAMs and multipliers of a lane beside each other.
+
+nextpnr places block RAMs and multipliers where it finds room. With nearly all of them in use there is little left for
+the last lanes, and a lane whose memory is at one end of the chip and whose multiplier is at the other misses its clock.
+So both get their place here, and the tool places the logic around them.
+
+The chip has four rows of block RAMs and three of multipliers, each of 13 groups of four sites. A cluster of eight lanes
+(rtl/lanes.py) takes half a row of block RAMs, six groups; the group in the middle of each row is left for the rest of
+the core. Clusters follow each other so that neighbours in the unload chain are neighbours on the chip, and the two
+clusters of a row of lanes lie in one quarter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+#: Device of the platforms with this grid.
+DEVICE = "LFE5U-85F"
+#: Lanes of a cluster, and groups of four sites that it may use.
+CLUSTER, GROUPS, SITES = 8, 6, 4
+#: Rows of the grid that have block RAMs, and multipliers.
+MEMORY_ROWS, MULTIPLIER_ROWS = (22, 46, 70, 82), (10, 34, 58)
+#: Columns of the sites of a group from its first on, and names of the multipliers' sites.
+_MEMORY_COLUMNS, _MULTIPLIER_COLUMNS, _MULTIPLIER_NAMES = (0, 2, 4, 6), (0, 1, 4, 5), (0, 1, 4, 5)
+#: Half row of each cluster: row of its block RAMs, side, whether its lanes go from the middle outward, and the rows of
+#: its multipliers in the order of preference.
+_HALVES = (
+    (46, "left", True, (34,)),
+    (22, "left", False, (10,)),
+    (22, "right", True, (10,)),
+    (46, "right", False, (34,)),
+    (70, "right", True, (34, 58)),
+    (82, "right", False, (58,)),
+    (82, "left", True, (58,)),
+    (70, "left", False, (34, 58)),
+)
+_BANK = re.compile(r"\.lanes\.lane(\d+)\.bank\.")
+_OPERAND = re.compile(r"\.lanes\.lane(\d+)\.[ab]_right$")
+
+
+def column(group: int, offset: int) -> int:
+    """Column of a site; the groups right of the middle lie two columns further."""
+    return 4 + 9 * group + (2 if group >= 7 else 0) + offset
+
+
+def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
+    """Give block RAMs and multipliers of the lanes their places.
+
+    Parameters
+    ----------
+    design : dict
+        Netlist of ``synth_ecp5`` as yosys' ``write_json`` has it; cells get the attribute ``BEL``.
+    lanes : int
+        P.
+    top : str
+        Name of the module.
+
+    Returns
+    -------
+    int
+        Cells that were placed; 0 if the lanes do not fit into half rows.
+    """
+    module = design["modules"][top]
+    banks, multipliers = _of_lanes(module)
+    clusters = [range(start, min(start + CLUSTER, lanes)) for start in range(0, lanes, CLUSTER)]
+    fits = len(clusters) <= len(_HALVES) and all(sum(len(banks[p]) for p in c) <= GROUPS * SITES for c in clusters)
+    if not fits or any(len(multipliers[p]) != 2 for p in range(lanes)):
+        return 0
+    free = {y: {(k, i) for k in range(13) if k != 6 for i in range(SITES)} for y in MULTIPLIER_ROWS}
+    #: rows that clusters with one row only have not taken yet
+    reserved = defaultdict(int)
+    for cluster, (_, side, _, rows) in zip(clusters, _HALVES, strict=False):
+        if len(rows) == 1:
+            reserved[rows[0], side] += 2 * len(cluster)
+    placed = 0
+    for cluster, (row, side, outward, rows) in zip(clusters, _HALVES, strict=False):
+        groups = list(range(GROUPS)) if side == "left" else list(range(7, 7 + GROUPS))
+        sites = [(k, i) for k in groups for i in range(SITES)]
+        if outward == (side == "left"):
+            sites.reverse()
+        for p in cluster:
+            own = [sites.pop(0) for _ in banks[p]]
+            for name, (group, i) in zip(banks[p], own, strict=True):
+                x = column(group, _MEMORY_COLUMNS[i])
+                module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{row}/EBR{i}"
+            middle = sum(column(k, _MEMORY_COLUMNS[i]) for k, i in own) / len(own)
+            for name in multipliers[p]:
+                for y in rows:
+                    here = [site for site in free[y] if site[0] in groups]
+                    if len(here) > (reserved[y, side] if len(rows) > 1 else 0):
+                        break
+                k, i = min(here, key=lambda site: (abs(column(site[0], _MULTIPLIER_COLUMNS[site[1]]) - middle), site))
+                free[y].remove((k, i))
+                if len(rows) == 1:
+                    reserved[y, side] -= 1
+                x = column(k, _MULTIPLIER_COLUMNS[i])
+                module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{y}/MULT18_{_MULTIPLIER_NAMES[i]}"
+            placed += len(own) + 2
+    return placed
+
+
+def _of_lanes(module: dict[str, Any]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """(Block RAMs, multipliers) of each lane by name. A multiplier is known by the register of its right operand."""
+    lane_of = {}
+    for name, net in module["netnames"].items():
+        if found := _OPERAND.search(name):
+            lane_of |= {bit: int(found[1]) for bit in net["bits"] if isinstance(bit, int)}
+    banks, multipliers = defaultdict(list), defaultdict(list)
+    for name, cell in sorted(module["cells"].items()):
+        found = _BANK.search(name)
+        if cell["type"] == "DP16KD" and found:
+            banks[int(found[1])].append(name)
+        if cell["type"] == "MULT18X18D":
+            bits = [cell["connections"].get(f"{operand}0", ["x"])[0] for operand in "AB"]
+            for lane in {lane_of[bit] for bit in bits if bit in lane_of}:
+                multipliers[lane].append(name)
+    return banks, multipliers
