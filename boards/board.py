@@ -64,6 +64,8 @@ class Family:
         For nextpnr.
     freq : bool
         nextpnr is told the clock on its command line, since the platform loses the constraint.
+    finish : callable, optional
+        What is done to the netlist, in the form of yosys' ``write_json``, before nextpnr sees it.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Family:
     script_after_read: str = ""
     place_opts: str = ""
     freq: bool = False
+    finish: Callable[[dict[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

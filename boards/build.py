@@ -18,7 +18,7 @@ from typing import Any
 
 from solsa.contract import CONTRACT_VERSION, NetworkConfig
 
-from . import logs
+from . import floorplan, logs
 from .board import Board
 from .catalogue import find_board
 from .cores import DEFAULT_BAUD, Core, candidates, default_preset
@@ -248,6 +248,7 @@ def _run(
 
         if status := run(synthesis):
             raise _failed(BuildError, board, status, work, target)
+        _finish(board, core, work / f"{_TOP}.json")
         before, best = {path.name for path in work.iterdir()}, work / "best"
         for seed in seeds:
             status = run(place.replace(_SEED, f"--seed {seed}"))
@@ -271,6 +272,17 @@ def _run(
             if status := run(line):
                 raise _failed(BuildError, board, status, work, target)
     return fmax
+
+
+def _finish(board: Board, core: Core, path: Path) -> None:
+    """Change the netlist between synthesis and place and route."""
+    if board.family.finish is None:
+        return
+    design = json.loads(path.read_text())
+    if board.device == floorplan.DEVICE and core.config.relay:
+        floorplan.plan(design, core.config.lanes, _TOP)
+    board.family.finish(design)
+    path.write_text(json.dumps(design))
 
 
 def _commands(script: str | bytes) -> tuple[str, list[str]]:

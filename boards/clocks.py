@@ -165,12 +165,14 @@ class PllDomain(wiring.Component):
         m.domains += ClockDomain("settle", reset_less=True, local=True)
         least = ceil(SETTLE * self.settings.output * 1_000_000)
         counter, locked = Signal(bits_for(least - 1) + 1), Signal()
+        reset = Signal(init=1)  # thousands of flip-flops take it: no gate in front of that wire
         m.submodules.locked = FFSynchronizer(pll.locked & ~stop, locked, o_domain="settle")
         m.d.comb += [
             ClockSignal("settle").eq(pll.clock),
             ClockSignal("sync").eq(pll.clock),
-            ResetSignal("sync").eq(~counter[-1]),
+            ResetSignal("sync").eq(reset),
         ]
+        m.d.settle += reset.eq(~counter[-1])
         with m.If(~locked):
             m.d.settle += counter.eq(0)
         with m.Elif(~counter[-1]):

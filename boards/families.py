@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .board import Family, Tool
+from .hard_registers import use_hard_registers
 from .memories import SCRIPT
 from .pll import PllKind
 
@@ -67,6 +68,7 @@ ECP5 = Family(
     bitstream=".bit",
     pll=PllKind.ECP5,
     script_after_read=SCRIPT,
+    finish=use_hard_registers,
 )
 
 ICE40 = Family(

@@ -36,6 +36,14 @@ _HALVES = (
     (82, "left", True, (58,)),
     (70, "left", False, (34, 58)),
 )
+#: Groups of multipliers that are left for the rest of the core: its arithmetic is in one place.
+_CORE = {10: range(4, 9), 34: range(6, 7), 58: range(6, 7)}
+#: Cells of the rest of the core that go to the middle group of a row, because their neighbours are there.
+_MIDDLE = (
+    (re.compile(r"\.neurons\.(late_)?memory\."), "DP16KD", 22),
+    (re.compile(r"\.presynaptic\.filter\d+\."), "DP16KD", 46),
+    (re.compile(r"\.presynaptic\.product\d+_"), "MULT18X18D", 34),
+)
 _BANK = re.compile(r"\.lanes\.lane(\d+)\.bank\.")
 _OPERAND = re.compile(r"\.lanes\.lane(\d+)\.[ab]_right$")
 
@@ -68,9 +76,9 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
     fits = len(clusters) <= len(_HALVES) and all(sum(len(banks[p]) for p in c) <= GROUPS * SITES for c in clusters)
     if not fits or any(len(multipliers[p]) != 2 for p in range(lanes)):
         return 0
-    free = {y: {(k, i) for k in range(13) if k != 6 for i in range(SITES)} for y in MULTIPLIER_ROWS}
+    free = {y: {(k, i) for k in range(13) if k not in _CORE[y] for i in range(SITES)} for y in MULTIPLIER_ROWS}
     #: rows that clusters with one row only have not taken yet
-    reserved = defaultdict(int)
+    reserved: dict[tuple[int, str], int] = defaultdict(int)
     for cluster, (_, side, _, rows) in zip(clusters, _HALVES, strict=False):
         if len(rows) == 1:
             reserved[rows[0], side] += 2 * len(cluster)
@@ -98,12 +106,28 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
                 x = column(k, _MULTIPLIER_COLUMNS[i])
                 module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{y}/MULT18_{_MULTIPLIER_NAMES[i]}"
             placed += len(own) + 2
+    return placed + _middle(module)
+
+
+def _middle(module: dict[str, Any]) -> int:
+    placed = 0
+    for pattern, kind, row in _MIDDLE:
+        names = [
+            name for name, cell in sorted(module["cells"].items()) if cell["type"] == kind and pattern.search(name)
+        ]
+        for i, name in enumerate(names[:SITES]):
+            if kind == "DP16KD":
+                place = f"X{column(6, _MEMORY_COLUMNS[i])}/Y{row}/EBR{i}"
+            else:
+                place = f"X{column(6, _MULTIPLIER_COLUMNS[i])}/Y{row}/MULT18_{_MULTIPLIER_NAMES[i]}"
+            module["cells"][name]["attributes"]["BEL"] = place
+            placed += 1
     return placed
 
 
 def _of_lanes(module: dict[str, Any]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
     """(Block RAMs, multipliers) of each lane by name. A multiplier is known by the register of its right operand."""
-    lane_of = {}
+    lane_of: dict[int, int] = {}
     for name, net in module["netnames"].items():
         if found := _OPERAND.search(name):
             lane_of |= {bit: int(found[1]) for bit in net["bits"] if isinstance(bit, int)}

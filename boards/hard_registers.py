@@ -83,7 +83,7 @@ def _control(cell: dict[str, Any]) -> tuple[Bit, Bit]:
     return connections["CLK"][0], connections.get("LSR", ["0"])[0]
 
 
-def pack(design: dict[str, Any], top: str = "top") -> Moved:
+def use_hard_registers(design: dict[str, Any], top: str = "top") -> Moved:
     """Move registers into the multipliers and block RAMs of a netlist.
 
     Parameters

@@ -119,7 +119,8 @@ def board_design(
     )
     texts = {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
     pins = {"clk": f"{platform.default_clk}_0__io", "rx": "uart_0__rx__io", "tx": "uart_0__tx__io"}
-    return Design(family, texts["top.il"], texts["top.ys"], pins), environment["YOSYS"], environment
+    design = Design(family, texts["top.il"], texts["top.ys"], pins, finish=chosen.family.finish)
+    return design, environment["YOSYS"], environment
 
 
 def stimulus(config: NetworkConfig, seed: int, plan: Plan) -> tuple[Parameters, list[Ints], Iterator[dict[str, Any]]]:

@@ -157,8 +157,10 @@ class Lane(wiring.Component):
         m.d.comb += [trace2.eq(stored.trace), weight2.eq(stored.weight)]
 
         # -- L3: products --------------------------------------------------------------------------------------------
-        product_a = register(signed(f.trace.width + wide), "product_a")
-        product_b = register(signed(f.weight.width + len(b_right)), "product_b")
+        # Those behind a multiplier keep theirs on small chips: without, yosys 0.70 makes constants of them for iCE40
+        # (tests/integration/test_cells.py).
+        product_a = Signal(signed(f.trace.width + wide), reset_less=bool(config.relay))
+        product_b = Signal(signed(f.weight.width + len(b_right)), reset_less=bool(config.relay))
         trace3, weight3 = register(shape_of(f.trace), "trace3"), register(shape_of(f.weight), "weight3")
         m.d.sync += [
             product_a.eq(trace2 * a_right),
@@ -201,7 +203,7 @@ class Lane(wiring.Component):
             )
 
         # -- L5: words, written back ---------------------------------------------------------------------------------
-        word, enable = Signal(word_layout, reset_less=True), Signal()
+        word, enable = Signal(word_layout, reset_less=True), Signal(reset_less=True)
         writes_trace, writes_weight = Signal(), Signal()
         m.d.comb += [
             writes_trace.eq(self.control4.trace | self.control4.write_trace),

@@ -230,11 +230,12 @@ class Lanes(wiring.Component):
                 )
                 gain_, delta_ = copy(ahead.gain, "gain"), copy(ahead.delta, "delta")
                 rate_step_ = copy(ahead.rate_step, "rate_step")
+                host_trace = copy(ahead.host_trace, "host_trace")
             lane = Lane(config, p, self.data_bits)
             m.submodules[f"lane{p}"] = lane
             lanes.append(lane)
             owned, gain_write, error_write = (
-                Signal(name=f"{name}{p}") for name in ("owned", "gain_write", "error_write")
+                Signal(name=f"{name}{p}", reset_less=True) for name in ("owned", "gain_write", "error_write")
             )
             has_post = by_index(m, beats[5].layer, [int(p < ragged) for ragged in g.ragged], f"has_post{p}")
             with m.If(host5):
@@ -259,7 +260,7 @@ class Lanes(wiring.Component):
                 self.words[p].eq(lane.word),
                 lane.load.eq(load),
                 lane.load_word.eq(load_word),
-                lane.load_trace.eq(ahead.host_trace),
+                lane.load_trace.eq(host_trace),
                 lane.shift.eq(self.shift),
                 lane.gain_write.eq(gain_write),
                 lane.error_write.eq(error_write),

