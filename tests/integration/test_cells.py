@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,51 @@ def test_a_word_read_while_it_is_written_is_found() -> None:
     assert _differ(_synthesise("ecp5", Memories(), COLLISIONS), Memories()) > CLOCKS // 100
 
 
+class Registered(wiring.Component):
+    """A memory whose words pass a register, read while others are written."""
+
+    def __init__(self) -> None:
+        super().__init__({"x": In(64), "y": Out(36)})
+
+    def elaborate(self, platform: object) -> Module:
+        m, rng = Module(), np.random.default_rng(4)
+        m.submodules.memory = memory = Memory(shape=36, depth=512, init=[int(v) for v in rng.integers(0, 1 << 36, 512)])
+        read, write = memory.read_port(), memory.write_port()
+        late = Signal(36, reset_less=True)
+        m.d.sync += late.eq(read.data)
+        m.d.comb += [
+            read.addr.eq(Cat(self.x[:4], self.x[4:8], 0)),
+            write.addr.eq(Cat(self.x[8:16], 1)),
+            write.en.eq(self.x[16]),
+            write.data.eq(self.x[17:53]),
+            self.y.eq(late),
+        ]
+        return m
+
+
 @pytest.mark.slow
 def test_multipliers_of_ecp5() -> None:
+    """Of the registers around them, those inside the multipliers are used where they can be."""
     netlist = _synthesise("ecp5", Products())
     assert netlist.cells["MULT18X18D"] > len(PRODUCTS)
+    assert netlist.verilog.count('.REG_OUTPUT_CLK("CLK0")') >= 3
+    assert netlist.verilog.count('.REG_INPUTA_CLK("CLK0")') >= 3
     assert _differ(netlist, Products()) == 0
+
+
+@pytest.mark.slow
+def test_output_register_of_ecp5() -> None:
+    netlist = _synthesise("ecp5", Registered())
+    assert netlist.verilog.count('"OUTREG"') == 2
+    assert _differ(netlist, Registered()) == 0
+
+
+@pytest.mark.slow
+def test_a_register_that_got_lost_is_found() -> None:
+    """Planted: the flip-flops are gone, and the register inside the block RAM is not in use."""
+    netlist = _synthesise("ecp5", Registered())
+    lost = replace(netlist, verilog=netlist.verilog.replace('"OUTREG"', '"NOREG"'))
+    assert _differ(lost, Registered()) > CLOCKS // 100
 
 
 @pytest.mark.slow
