@@ -24,8 +24,8 @@ CLUSTER, GROUPS, SITES = 8, 6, 4
 MEMORY_ROWS, MULTIPLIER_ROWS = (22, 46, 70, 82), (10, 34, 58)
 #: Columns of the sites of a group from its first on, and names of the multipliers' sites.
 _MEMORY_COLUMNS, _MULTIPLIER_COLUMNS, _MULTIPLIER_NAMES = (0, 2, 4, 6), (0, 1, 4, 5), (0, 1, 4, 5)
-#: Half row of each cluster: row of its block RAMs, side, whether its lanes go from the middle outward, and the rows of
-#: its multipliers in the order of preference.
+#: Half row of each cluster: row of its block RAMs, side, whether its lanes go from the middle outward, and the row of
+#: each lane's multipliers, or the two rows of the one and the other.
 _HALVES = (
     (46, "left", True, (34,)),
     (22, "left", False, (10,)),
@@ -38,11 +38,14 @@ _HALVES = (
 )
 #: Groups of multipliers that are left for the rest of the core: its arithmetic is in one place.
 _CORE = {10: range(4, 9), 34: range(6, 7), 58: range(6, 7)}
-#: Cells of the rest of the core that go to the middle group of a row, because their neighbours are there.
+#: Cells of the rest of the core that go to the middle group of a row, so that neighbours stay together.
 _MIDDLE = (
-    (re.compile(r"\.neurons\.(late_)?memory\."), "DP16KD", 22),
-    (re.compile(r"\.presynaptic\.filter\d+\."), "DP16KD", 46),
-    (re.compile(r"\.presynaptic\.product\d+_"), "MULT18X18D", 34),
+    ("DP16KD", 22, r"\.neurons\.(late_)?memory\."),
+    ("DP16KD", 46, r"\.backward\.memory\.|\.softmax\.table\."),
+    ("DP16KD", 70, r"\.presynaptic\.filter\d+\."),
+    ("DP16KD", 82, r"\.presynaptic\.(active|x_memory)\.|\.(receiver|transmitter)\.buffer\."),
+    ("MULT18X18D", 34, r"\.softmax\.(power|product)_|\.error[^.]*\.product5_"),
+    ("MULT18X18D", 58, r"\.presynaptic\.product\d+_"),
 )
 _BANK = re.compile(r"\.lanes\.lane(\d+)\.bank\.")
 _OPERAND = re.compile(r"\.lanes\.lane(\d+)\.[ab]_right$")
@@ -77,11 +80,6 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
     if not fits or any(len(multipliers[p]) != 2 for p in range(lanes)):
         return 0
     free = {y: {(k, i) for k in range(13) if k not in _CORE[y] for i in range(SITES)} for y in MULTIPLIER_ROWS}
-    #: rows that clusters with one row only have not taken yet
-    reserved: dict[tuple[int, str], int] = defaultdict(int)
-    for cluster, (_, side, _, rows) in zip(clusters, _HALVES, strict=False):
-        if len(rows) == 1:
-            reserved[rows[0], side] += 2 * len(cluster)
     placed = 0
     for cluster, (row, side, outward, rows) in zip(clusters, _HALVES, strict=False):
         groups = list(range(GROUPS)) if side == "left" else list(range(7, 7 + GROUPS))
@@ -94,15 +92,10 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
                 x = column(group, _MEMORY_COLUMNS[i])
                 module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{row}/EBR{i}"
             middle = sum(column(k, _MEMORY_COLUMNS[i]) for k, i in own) / len(own)
-            for name in multipliers[p]:
-                for y in rows:
-                    here = [site for site in free[y] if site[0] in groups]
-                    if len(here) > (reserved[y, side] if len(rows) > 1 else 0):
-                        break
+            for name, y in zip(multipliers[p], (rows[0], rows[-1]), strict=True):
+                here = [site for site in free[y] if site[0] in groups]
                 k, i = min(here, key=lambda site: (abs(column(site[0], _MULTIPLIER_COLUMNS[site[1]]) - middle), site))
                 free[y].remove((k, i))
-                if len(rows) == 1:
-                    reserved[y, side] -= 1
                 x = column(k, _MULTIPLIER_COLUMNS[i])
                 module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{y}/MULT18_{_MULTIPLIER_NAMES[i]}"
             placed += len(own) + 2
@@ -111,10 +104,9 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
 
 def _middle(module: dict[str, Any]) -> int:
     placed = 0
-    for pattern, kind, row in _MIDDLE:
-        names = [
-            name for name, cell in sorted(module["cells"].items()) if cell["type"] == kind and pattern.search(name)
-        ]
+    for kind, row, pattern in _MIDDLE:
+        of_kind = sorted(name for name, cell in module["cells"].items() if cell["type"] == kind)
+        names = [name for name in of_kind if re.search(pattern, name)]
         for i, name in enumerate(names[:SITES]):
             if kind == "DP16KD":
                 place = f"X{column(6, _MEMORY_COLUMNS[i])}/Y{row}/EBR{i}"
