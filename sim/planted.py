@@ -54,7 +54,7 @@ BUGS: dict[str, Bug] = {
         "the random generator has a wrong tap",
     ),
     "lane-swap": Bug(
-        "lanes.py", "error_to.write & (error_to.lane == p)", "error_to.write & (error_to.lane == (p ^ 1))",
+        "lanes.py", "ahead.error_to.write & (ahead.error_to.lane == p)", "ahead.error_to.write & (ahead.error_to.lane == (p ^ 1))",
         "delta reaches the neighbouring lane",
     ),
     "stale-filter": Bug(
@@ -94,7 +94,7 @@ BUGS: dict[str, Bug] = {
         "a probe sums changes with their signs",
     ),
     "probe-tree-late": Bug(
-        "lanes.py", "beats[0].valid | pending1 | changing", "beats[0].valid | pending1",
+        "lanes.py", "self.beat.valid | pending1 | changing", "self.beat.valid | pending1",
         "a probe ends before the last sums have left the adder tree",
     ),
     "own-spikes-survive-reset": Bug(
