@@ -54,7 +54,8 @@ BUGS: dict[str, Bug] = {
         "the random generator has a wrong tap",
     ),
     "lane-swap": Bug(
-        "lanes.py", "ahead.error_to.write & (ahead.error_to.lane == p)", "ahead.error_to.write & (ahead.error_to.lane == (p ^ 1))",
+        "lanes.py", "ahead.error_to.write & (ahead.error_to.lane == p)",
+        "ahead.error_to.write & (ahead.error_to.lane == (p ^ 1))",
         "delta reaches the neighbouring lane",
     ),
     "stale-filter": Bug(
