@@ -10,6 +10,7 @@ from solsa.contract import NetworkConfig
 from solsa.contract.formats import ADAPT_GUARD
 
 from .adapt import Adapt
+from .arith import delayed
 from .backward import Backward
 from .beat import Mode
 from .bus import HostBus, StepCommand
@@ -80,6 +81,12 @@ class Core(wiring.Component):
         m.submodules.host = host = HostPort(config, pre.data_bits)
 
         idle = ~control.busy
+        index, value = self.bus.index, self.bus.data
+        if not config.serial:
+            # They stand long before anything is read or written: registers here keep link and core apart.
+            index, value = (
+                delayed(m, word, 1, name)[1] for word, name in ((index, "host_index"), (value, "host_value"))
+            )
         #: option probe: the words of S lie above those of the schedule
         above_table = Signal()
         connect(m, flipped(self.bus), host.bus)
@@ -173,17 +180,17 @@ class Core(wiring.Component):
             adapt.a_max.eq(registers.a_max),
             control.adapt_idle.eq(adapt.idle),
             # registers
-            registers.address.eq(self.bus.index),
-            registers.value.eq(self.bus.data),
+            registers.address.eq(index),
+            registers.value.eq(value),
             registers.write.eq(host.register_write),
             registers.take.eq(host.register_take),
             registers.a.eq(adapt.constants),
             adapt.write.eq(registers.a_write),
             adapt.write_index.eq(registers.a_index),
-            adapt.write_value.eq(self.bus.data),
+            adapt.write_value.eq(value),
             registers.rng.eq(generator.master),
             generator.write.eq(registers.rng_write),
-            generator.write_value.eq(self.bus.data),
+            generator.write_value.eq(value),
             registers.fresh.eq(control.fresh),
             registers.step.eq(control.step),
             registers.updates.eq(control.updates),
@@ -199,18 +206,18 @@ class Core(wiring.Component):
             lanes.host_lane.eq(host.lane),
             lanes.host_padding.eq(host.padding),
             lanes.host_trace.eq(host.trace),
-            pre.filter_address.eq(self.bus.index >> (pre.geometry.layout.filter_banks.bit_length() - 1)),
+            pre.filter_address.eq(index >> (pre.geometry.layout.filter_banks.bit_length() - 1)),
             host.filter_words.eq(pre.filter_words),
             host.neuron_word.eq(neurons.read_word),
-            neurons.score_address.eq(self.bus.index),
+            neurons.score_address.eq(index),
             host.score_word.eq(neurons.score_word),
-            neurons.table_address.eq(self.bus.index),
+            neurons.table_address.eq(index),
             neurons.table_write.eq(host.surrogate_write),
-            neurons.table_value.eq(self.bus.data),
+            neurons.table_value.eq(value),
             host.surrogate_word.eq(neurons.table_word),
-            control.table_address.eq(self.bus.index),
+            control.table_address.eq(index),
             control.table_write.eq(host.schedule_write & ~above_table),
-            control.table_value.eq(self.bus.data),
+            control.table_value.eq(value),
             host.schedule_word.eq(control.table_word),
             # options
             registers.right.eq(control.right),
@@ -243,10 +250,10 @@ class Core(wiring.Component):
                 changes.store.eq(control.end & control.probed),
                 changes.step.eq(control.step),
                 changes.idle.eq(idle & ~self.command.valid),
-                changes.address.eq(self.bus.index),
+                changes.address.eq(index),
                 changes.write.eq(host.schedule_write & above_table),
-                changes.value.eq(self.bus.data),
-                above_table.eq(self.bus.index[config.max_steps.bit_length() - 1]),
+                changes.value.eq(value),
+                above_table.eq(index[config.max_steps.bit_length() - 1]),
                 host.schedule_word.eq(Mux(above_table, changes.word, control.table_word)),
             ]
         if config.normalise:
@@ -278,7 +285,7 @@ class Core(wiring.Component):
         if config.serial:
             m.d.comb += [
                 engine.host_space.eq(self.bus.space),
-                engine.host_index.eq(self.bus.index),
+                engine.host_index.eq(index),
                 engine.constant.eq(registers.constant),
                 registers.constant_address.eq(engine.constant_address),
                 registers.busy.eq(control.busy),
@@ -288,7 +295,7 @@ class Core(wiring.Component):
                 backward.reading.eq(engine.reading_sums),
             ]
         with m.If(idle):
-            m.d.comb += neurons.read_address.eq(self.bus.index >> 3)
+            m.d.comb += neurons.read_address.eq(index >> 3)
         with m.Else():
             m.d.comb += neurons.read_address.eq(error.read_address)
 

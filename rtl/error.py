@@ -184,7 +184,7 @@ class ErrorUnit(wiring.Component):
             delta7.eq(Mux(tags[6].hidden, saturate(rounded6, f.delta), direct6)),
         ]
 
-        # -- X8: products; X9 to X11: g; X9: the sums ----------------------------------------------------------------
+        # -- X8: products; X9 to X11: g; X10: the sums ---------------------------------------------------------------
         mantissa7, shift7 = Signal(MANTISSA_BITS), Signal(SHIFT_BITS)
         m.d.sync += mantissa7.eq(by_index(m, tags[6].layer, list(self.rate_mantissa), "mantissa6"))
         shift6 = by_index(m, tags[6].layer, list(self.rate_shift), "shift6")
@@ -215,10 +215,14 @@ class ErrorUnit(wiring.Component):
             self.delta.eq(delayed(m, delta7, 3, "delta")[3]),
         ]
         group_bits = config.groups.bit_length() - 1
+        gradient9 = delayed(m, gradient8, 1, "gradient")[1]
         for k in range(config.groups):
-            mine = tags[8].valid & (tags[8].post[:group_bits] == k if group_bits else 1)
-            with m.If(mine):  # the first post of a group starts its sum
-                m.d.sync += self.sums[k].eq(Mux(tags[8].post == k, 0, self.sums[k]) + gradient8)
+            of_group = tags[8].post[:group_bits] == k if group_bits else 1
+            mine, first = Signal(name=f"mine{k}"), Signal(name=f"first{k}")
+            # the first post of a group starts its sum
+            m.d.sync += [mine.eq(tags[8].valid & of_group), first.eq(tags[8].post == k)]
+            with m.If(mine):
+                m.d.sync += self.sums[k].eq(Mux(first, 0, self.sums[k]) + gradient9)
         m.d.comb += [
             self.valid.eq(tags[11].valid),
             self.layer.eq(tags[11].layer),

@@ -17,8 +17,9 @@ from .bus import STATUS_BITS, HostBus
 CHAIN_LATENCY = 8
 #: Clocks until a written word has landed.
 WRITE_LATENCY = 10
-#: Clocks until a register or memory has been addressed and its word stands in front of the selection.
-READ_LATENCY = 3
+#: Clocks until a register or memory has been addressed and its word stands in front of the selection; with the serial
+#: unit one less (rtl/core.py).
+READ_LATENCY = 4
 #: Clocks of the selection: register in front of it, field of a neuron or group, space.
 SELECT_LATENCY = 2
 
@@ -140,7 +141,7 @@ class HostPort(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(bus.valid & self.core_idle & ~bus.done):
-                    m.d.sync += [status.eq(Status.OK), wait.eq(READ_LATENCY + SELECT_LATENCY - 1)]
+                    m.d.sync += [status.eq(Status.OK), wait.eq(READ_LATENCY - config.serial + SELECT_LATENCY - 1)]
                     m.next = "WAIT"
                     with m.If(synapse):
                         m.d.comb += self.beat_valid.eq(1)

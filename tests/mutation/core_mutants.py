@@ -219,7 +219,7 @@ ERRORS = {
                          "errors of hidden neurons go to the neighbour"),
     "first-rate": M("error.py", "list(self.rate_mantissa)", "[self.rate_mantissa[0]] * config.depth",
                     "every layer learns at the rate of layer 0", word="rate_step"),
-    "group-sum": M("error.py", "Mux(tags[8].post == k, 0, self.sums[k])", "Mux(tags[8].post == 0, 0, self.sums[k])",
+    "group-sum": M("error.py", "first.eq(tags[8].post == k)", "first.eq(tags[8].post == 0)",
                    "the gradient of the filter constants starts with neuron 0 in every group"),
     "last-neuron": M("error.py", "tag0.end.eq(self.error_post == end)", "tag0.end.eq(self.error_post == end - 1)",
                      "a layer's errors end one neuron early"),
