@@ -25,20 +25,30 @@ from .tools import BuildError
 #: What docs/performance.md and docs/boards.md show, small ones first.
 DEFAULT = (
     "icebreaker", "tang_nano_9k", "ulx3s_85f:vowels", "ulx3s_25f", "icesugar_pro", "colorlight_i9", "ecpix5_45f",
-    "tang_nano_20k", "ulx3s_85f", "ulx3s_85f:flagship",
+    "tang_nano_20k", "ulx3s_85f", "ulx3s_85f:flagship@80",
 )  # fmt: skip
 #: Held while a batch runs.
 LOCK = ".batch.lock"
 Build = Callable[..., dict[str, Any]]
 
 
-def parse(text: str) -> tuple[str, str | None]:
-    """Board and preset of ``BOARD`` or ``BOARD:PRESET``; ConfigError for an unknown one."""
-    board, _, name = text.partition(":")
+def parse(text: str) -> tuple[str, str | None, float | None]:
+    """Board, preset and clock in MHz of ``BOARD``, ``BOARD:PRESET`` or ``BOARD:PRESET@MHZ``.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown board or preset, or a clock that is no number.
+    """
+    rest, at, mhz = text.partition("@")
+    board, _, name = rest.partition(":")
     find_board(board)
     if name:
         preset(name)
-    return board, name or None
+    try:
+        return board, name or None, float(mhz) if at else None
+    except ValueError:
+        raise ConfigError(f"{text}: {mhz!r} is no clock, allowed a number of MHz") from None
 
 
 def run(builds: Sequence[str], results: Path, say: Callable[[str], None], build: Build = build_board) -> list[str]:
@@ -47,7 +57,7 @@ def run(builds: Sequence[str], results: Path, say: Callable[[str], None], build:
     Parameters
     ----------
     builds : sequence of str
-        ``BOARD`` or ``BOARD:PRESET``.
+        ``BOARD``, ``BOARD:PRESET`` or ``BOARD:PRESET@MHZ``.
     results : Path
         Folder of the manifests: ``BOARD.json`` or ``BOARD-PRESET.json``.
     say : callable
@@ -77,15 +87,17 @@ def run(builds: Sequence[str], results: Path, say: Callable[[str], None], build:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"{results}: another batch writes there, allowed is one at a time") from None
-        return [line for board, name in parsed if (line := _one(board, name, results, say, build))]
+        return [line for item in parsed if (line := _one(*item, results, say, build))]
 
 
-def _one(board: str, name: str | None, results: Path, say: Callable[[str], None], build: Build) -> str:
+def _one(
+    board: str, name: str | None, mhz: float | None, results: Path, say: Callable[[str], None], build: Build
+) -> str:
     """Build one; what is wrong with it, or an empty string."""
     title = f"{board}-{name}" if name else board
     say(f"{datetime.now():%H:%M:%S} {title}")
     try:
-        found = build(board, name, say=say)
+        found = build(board, name, clock_mhz=mhz, say=say)
     except (BuildError, ConfigError) as error:
         say(f"{title}: {error}")
         return f"{title}: {error}"
@@ -99,7 +111,7 @@ def _one(board: str, name: str | None, results: Path, say: Callable[[str], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 if every build is good, 1 if one is not, 2 for a wrong call."""
     parser = argparse.ArgumentParser(prog="python -m solsa.boards.batch", description="Build boards one at a time.")
-    parser.add_argument("builds", nargs="*", metavar="BOARD[:PRESET]", help="without any: those of the documents")
+    parser.add_argument("builds", nargs="*", metavar="BOARD[:PRESET[@MHZ]]", help="without any: those of the documents")
     parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="folder of the manifests")
     chosen = parser.parse_args(arguments)
     try:

@@ -14,6 +14,9 @@ Stages, one clock each, named in all files of this folder::
     R6  sums (L4): accumulator complete
     R7  saturated words (L5), written back and observed; accumulators enter the unload chain
     R8  first neuron of the block enters the neuron unit (N0)
+
+With more than 16 lanes everything to them passes a register more, one for each row of 16 (rtl/lanes.py): for the lanes
+and what comes behind them, every stage from R0 on is then one clock later than for the pre-synaptic unit.
 """
 
 from __future__ import annotations

@@ -32,7 +32,12 @@ def test_the_documents_boards_exist() -> None:
     assert all(batch.parse(text) for text in batch.DEFAULT)
 
 
-@pytest.mark.parametrize("text", ["nothing", "icebreaker:nothing"])
+def test_a_clock_may_be_named() -> None:
+    assert batch.parse("ulx3s_85f:flagship@80") == ("ulx3s_85f", "flagship", 80.0)
+    assert batch.parse("ulx3s_85f") == ("ulx3s_85f", None, None)
+
+
+@pytest.mark.parametrize("text", ["nothing", "icebreaker:nothing", "icebreaker@nothing"])
 def test_unknown_names_stop_before_the_first_build(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
