@@ -278,7 +278,10 @@ def _finish(board: Board, core: Core, path: Path) -> None:
     """Change the netlist between synthesis and place and route."""
     if board.family.finish is None:
         return
-    design = json.loads(path.read_text())
+    try:
+        design = json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise BuildError(f"{board.name}: yosys ended well and left no netlist that can be read") from None
     if board.device == floorplan.DEVICE and core.config.relay:
         floorplan.plan(design, core.config.lanes, _TOP)
     board.family.finish(design)
