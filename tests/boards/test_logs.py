@@ -69,6 +69,23 @@ def test_synapse_words_outside_block_ram_are_a_problem(cell: str) -> None:
     assert problem(log).endswith(f" of {name}")
 
 
+@pytest.mark.parametrize(
+    ("part", "cell", "good"),
+    [(0, "$__TRELLIS_DPR16X4_", False), (1, "$__TRELLIS_DPR16X4_", True), (1, "$__PDPW16KD_", True)],
+)
+def test_a_bank_of_several_memories(part: int, cell: str, good: bool) -> None:
+    """A last part of a few words may be in LUTs, the others may not."""
+    memory = "mapping memory top.device.core.lanes.lane{}.bank.memory{} via {}\n"
+    several = "".join(memory.format(i, k, "$__DP16KD_") for i in range(8) for k in range(3) if k != part)
+    log = CLEAN.replace(BANKS, several + "".join(memory.format(i, part, cell) for i in range(8)))
+    assert (problem(log) == "") is good
+
+
+def test_a_part_in_flip_flops_is_a_problem() -> None:
+    name = "top.device.core.lanes.lane3.bank.memory1"
+    assert problem(CLEAN + f"using FF mapping for memory {name}\n").endswith(f"yosys made FF of {name}")
+
+
 def test_a_bank_that_is_gone_is_a_problem() -> None:
     log = CLEAN.replace("mapping memory top.device.core.lanes.lane3.bank.memory via $__PDPW16KD_\n", "")
     assert problem(log) == "synapse words are not in block RAM: yosys mapped 7 banks of 8"
