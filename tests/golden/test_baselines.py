@@ -6,6 +6,7 @@ equal, for the sum over the scheduled steps of the readout's loss:
 
 - bptt: no path is cut, own spikes (recurrent) and filter constants included;
 - eprop: the reset is cut (Bellec et al. 2020, eq. 4 with the eligibility of a LIF neuron; one hidden layer);
+  this and the rules below take own spikes as signals and send no error through them;
 - ostl, solsa: a layer acts on those above it only within a step (Bohnstingl et al. 2022, eq. 12; arXiv 2307.11314);
 - ottt: that, and the reset is cut (Xiao et al. 2022, eq. 7 and 8);
 - decolle: the loss of a fixed random readout of the layer's own spikes, the reset cut (Kaiser et al. 2020, eq. 7);
@@ -81,12 +82,13 @@ class Case:
 
 def readout_losses(
     case: Case, weights: list[Any], a: Any, *, cut: int | None = None, reset: bool = True, local: Any = None,
-    regression: bool = False,
+    regression: bool = False, own: bool = True,
 ) -> list[Any]:  # fmt: skip
     """Loss of every step, from the forward equations alone.
 
     `cut`: every path through the state of t-1 in the layers after this one is cut; `reset`: the gradient follows the
-    reset; `local`: the loss is that of this readout [C, M] of the first layer's spikes.
+    reset; `own`: it follows own spikes as pre signals; `local`: the loss is that of this readout [C, M] of the first
+    layer's spikes.
     """
     sizes = case.layers[1:]
     current: list[Any] = [np.zeros(m) for m in sizes]
@@ -99,7 +101,7 @@ def readout_losses(
             group = np.arange(size) % case.groups
             old = [current[layer], membrane[layer], spikes[layer]]
             if case.recurrent and layer < len(sizes) - 1:
-                pre = anp.concatenate([pre, old[2]])
+                pre = anp.concatenate([pre, old[2] if own else getval(old[2])])
             if cut is not None and layer > cut:
                 old = [getval(state) for state in old]
             taken = old[2] if reset else getval(old[2])
@@ -158,18 +160,22 @@ def test_bptt_adapts_filters_by_the_whole_gradient() -> None:
 
 
 @pytest.mark.parametrize("regression", [False, True])
-def test_eprop_is_the_gradient_without_the_reset(regression: bool) -> None:
-    case = Case()
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_eprop_is_the_gradient_without_the_reset(recurrent: bool, regression: bool) -> None:
+    case = Case(recurrent=recurrent)
     for layer, ours in enumerate(case.gradients("eprop", regression=regression)):
-        assert_close(ours, autodiff(case, layer, reset=False, regression=regression))
+        assert_close(ours, autodiff(case, layer, reset=False, own=False, regression=regression))
 
 
 @pytest.mark.parametrize(("rule", "reset"), [("ostl", True), ("ottt", False)])
 @pytest.mark.parametrize("layers", [(5, 8, 4), (5, 8, 7, 4)])
-def test_same_step_rules_are_the_gradient_with_cut_paths(rule: str, reset: bool, layers: tuple[int, ...]) -> None:
-    case = Case(layers)
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_same_step_rules_are_the_gradient_with_cut_paths(
+    rule: str, reset: bool, layers: tuple[int, ...], recurrent: bool
+) -> None:
+    case = Case(layers, recurrent)
     for layer, ours in enumerate(case.gradients(rule)):
-        assert_close(ours, autodiff(case, layer, cut=layer, reset=reset))
+        assert_close(ours, autodiff(case, layer, cut=layer, reset=reset, own=False))
 
 
 @pytest.mark.parametrize(
