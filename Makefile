@@ -35,6 +35,9 @@ test: $(STAMP) ## all tests except those that need a board
 	@$(BIN)/python tests/browser/chromium.py || true
 	$(PYTEST) $(ARGS)
 
+test-long: $(STAMP) ## the longest tests, which .ci/run adds: builds, random networks, wrong netlists, killed workers
+	$(PYTEST) -m "long and not bench and not hardware" $(ARGS)
+
 icarus: $(STAMP) ## find Icarus Verilog, or unpack Debian's package into .cache/icarus
 	$(BIN)/python tests/pins/icarus.py
 

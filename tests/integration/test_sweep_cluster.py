@@ -92,6 +92,7 @@ def finished(study: Path) -> dict[int, Trial]:
         return {}
 
 
+@pytest.mark.long
 def test_a_killed_worker_and_a_killed_client_lose_nothing(tmp_path: Path, cluster: Cluster) -> None:
     """Two local processes undisturbed; a cluster with one worker and then the client killed: equal results."""
     first, second = cluster.worker(), cluster.worker()
