@@ -282,7 +282,7 @@ def _finish(board: Board, core: Core, path: Path) -> None:
         design = json.loads(path.read_text())
     except (OSError, ValueError):
         raise BuildError(f"{board.name}: yosys ended well and left no netlist that can be read") from None
-    if board.device == floorplan.DEVICE and core.config.relay:
+    if board.chip.part == floorplan.DEVICE and core.config.relay:
         floorplan.plan(design, core.config.lanes, _TOP)
     board.family.finish(design)
     path.write_text(json.dumps(design))

@@ -1,4 +1,4 @@
-"""What tools print: a report of nextpnr and a driver conflict of yosys."""
+"""What tools write: a report of nextpnr, a driver conflict of yosys, a netlist."""
 
 from __future__ import annotations
 
@@ -42,3 +42,21 @@ def report(achieved: float = 90.0, constraint: float = 75.0) -> dict[str, Any]:
             },
         ],
     }
+
+
+def lanes_netlist(lanes: int, memories: int) -> dict[str, Any]:
+    """Netlist with the block RAMs and multipliers of every lane, as yosys names them."""
+    cells: dict[str, Any] = {}
+    names: dict[str, Any] = {}
+    for p in range(lanes):
+        for k in range(memories):
+            cells[f"device.core.lanes.lane{p}.bank.memory.0.{k}"] = {
+                "type": "DP16KD",
+                "attributes": {},
+                "connections": {},
+            }
+        for k, operand in enumerate("ab"):
+            bit = 10 * p + k + 100
+            cells[f"product{p}_{operand}"] = {"type": "MULT18X18D", "attributes": {}, "connections": {"A0": [bit]}}
+            names[f"device.core.lanes.lane{p}.{operand}_right"] = {"bits": [bit]}
+    return {"modules": {"top": {"cells": cells, "netnames": names, "ports": {}}}}

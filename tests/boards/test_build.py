@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
-from planted import CONFLICT, report
+from planted import CONFLICT, lanes_netlist, report
 
 from solsa.boards import build, cores
 from solsa.boards import tools as toolbox
@@ -375,3 +375,14 @@ def test_a_synthesis_without_a_netlist_is_one_line(tools: Tools) -> None:
     with pytest.raises(BuildError, match="ulx3s_85f: yosys ended well and left no netlist that can be read"):
         build_board("ulx3s_85f", "tiny", folder=Path("build"))
     assert not list(Path("build").glob("*/*.bit"))
+
+
+def test_lanes_of_a_large_core_get_their_places(tmp_path: Path) -> None:
+    """The floor plan belongs to the chip, not to its package and speed."""
+    board = find_board("ulx3s_85f")
+    path = tmp_path / "top.json"
+    for name, places in (("flagship", 320), ("ulx3s_85f", 0)):
+        path.write_text(json.dumps(lanes_netlist(64, 3)))
+        build._finish(board, next(cores.candidates(board, name)), path)
+        cells = json.loads(path.read_text())["modules"]["top"]["cells"].values()
+        assert sum("BEL" in cell["attributes"] for cell in cells) == places

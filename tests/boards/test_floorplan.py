@@ -6,26 +6,9 @@ import re
 from typing import Any
 
 import pytest
+from planted import lanes_netlist
 
 from solsa.boards.floorplan import MEMORY_ROWS, MULTIPLIER_ROWS, plan
-
-
-def _design(lanes: int, memories: int) -> dict[str, Any]:
-    """Netlist with the named cells of every lane."""
-    cells: dict[str, Any] = {}
-    names: dict[str, Any] = {}
-    for p in range(lanes):
-        for k in range(memories):
-            cells[f"device.core.lanes.lane{p}.bank.memory.0.{k}"] = {
-                "type": "DP16KD",
-                "attributes": {},
-                "connections": {},
-            }
-        for k, operand in enumerate("ab"):
-            bit = 10 * p + k + 100
-            cells[f"product{p}_{operand}"] = {"type": "MULT18X18D", "attributes": {}, "connections": {"A0": [bit]}}
-            names[f"device.core.lanes.lane{p}.{operand}_right"] = {"bits": [bit]}
-    return {"modules": {"top": {"cells": cells, "netnames": names, "ports": {}}}}
 
 
 def _places(design: dict[str, Any]) -> dict[str, str]:
@@ -34,7 +17,7 @@ def _places(design: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize(("lanes", "memories"), [(64, 3), (64, 1), (32, 3), (20, 2)])
 def test_every_cell_has_a_site_of_its_own(lanes: int, memories: int) -> None:
-    design = _design(lanes, memories)
+    design = lanes_netlist(lanes, memories)
     assert plan(design, lanes) == lanes * (memories + 2)
     places = _places(design)
     assert len(set(places.values())) == len(places) == lanes * (memories + 2)
@@ -47,7 +30,7 @@ def test_every_cell_has_a_site_of_its_own(lanes: int, memories: int) -> None:
 
 
 def test_neighbours_in_the_unload_chain_lie_near_each_other() -> None:
-    design = _design(64, 3)
+    design = lanes_netlist(64, 3)
     plan(design, 64)
     places = _places(design)
     spots = []
@@ -61,6 +44,6 @@ def test_neighbours_in_the_unload_chain_lie_near_each_other() -> None:
 
 @pytest.mark.parametrize(("lanes", "memories"), [(64, 4), (128, 1)])
 def test_a_core_that_does_not_fit_is_left_to_the_tool(lanes: int, memories: int) -> None:
-    design = _design(lanes, memories)
+    design = lanes_netlist(lanes, memories)
     assert plan(design, lanes) == 0
     assert not _places(design)

@@ -104,7 +104,9 @@ def addresses(c: NetworkConfig, *, host: bool) -> Callable[[ModuleType], CoreHar
             accessed = h.past(h.units["HostPort"].beat_valid)
             h.always(~accessed | (beat.address < h.layout.synapse_depth))
             for space, name in HOST_READS.items():
-                h.inside(h.core.bus.valid & (h.core.bus.space == space), name)
+                # the index passes a register on its way
+                accessing = h.core.bus.valid & (h.core.bus.space == space)
+                h.inside(accessing & h.past(accessing), name)
             h.cover(accessed & (beat.address == h.layout.synapse_depth - 1))
             for memory in h.memories:
                 if memory.name in ("control.schedule", "neuron.table"):
