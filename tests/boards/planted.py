@@ -44,19 +44,20 @@ def report(achieved: float = 90.0, constraint: float = 75.0) -> dict[str, Any]:
     }
 
 
+def _cell(connections: dict[str, list[int]]) -> dict[str, Any]:
+    return {"attributes": {}, "connections": connections, "port_directions": dict.fromkeys(connections, "input")}
+
+
 def lanes_netlist(lanes: int, memories: int) -> dict[str, Any]:
     """Netlist with the block RAMs and multipliers of every lane, as yosys names them."""
     cells: dict[str, Any] = {}
     names: dict[str, Any] = {}
     for p in range(lanes):
         for k in range(memories):
-            cells[f"device.core.lanes.lane{p}.bank.memory.0.{k}"] = {
-                "type": "DP16KD",
-                "attributes": {},
-                "connections": {},
-            }
+            name = f"device.core.lanes.lane{p}.bank.memory.0.{k}"
+            cells[name] = {"type": "DP16KD", "parameters": {"DATA_WIDTH_B": f"{36:032b}"}, **_cell({})}
         for k, operand in enumerate("ab"):
             bit = 10 * p + k + 100
-            cells[f"product{p}_{operand}"] = {"type": "MULT18X18D", "attributes": {}, "connections": {"A0": [bit]}}
+            cells[f"product{p}_{operand}"] = {"type": "MULT18X18D", "parameters": {}, **_cell({"A0": [bit]})}
             names[f"device.core.lanes.lane{p}.{operand}_right"] = {"bits": [bit]}
     return {"modules": {"top": {"cells": cells, "netnames": names, "ports": {}}}}
