@@ -21,7 +21,7 @@ export SOLSA_NO_SKIP ?= $(if $(filter true 1,$(CI)),1,)
 .DEFAULT_GOAL := help
 .PHONY: verification verify-200 arith pins mutation formal netlist coverage reliability soak
 .PHONY: help demo test icarus chromium docs tutorial lint lock clean distclean venv results bench-learning bench-ulx3s
-.PHONY: docs-generated bench-study bench-sweep sweep-page bench-fpga bench-core bench-power
+.PHONY: docs-generated bench-study bench-sweep sweep-page bench-fpga bench-core bench-link bench-power
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -141,6 +141,11 @@ bench-core: $(STAMP) ## clocks, link, simulation and pictures of docs/performanc
 	@mkdir -p docs/results docs/pictures
 	$(BIN)/solsa bench core --json docs/results/core.json --pictures docs/pictures; status=$$?; \
 	  $(BIN)/python docs/generate.py && exit $$status
+
+bench-link: $(STAMP) ## samples one by one and sent ahead, by the latency of the host (2 minutes); docs/results/link.json
+	@mkdir -p docs/results
+	$(BIN)/solsa bench link --json docs/results/link.json
+	$(BIN)/python docs/generate.py
 
 bench-power: $(STAMP) ## power of two boards, estimated from their netlists' activity (half an hour); docs/results/power.json
 	@mkdir -p docs/results

@@ -153,7 +153,7 @@ def main() -> int:
     pages = {DOCS / "numbers.md": numbers(), DOCS / "registers.md": registers(), README: readme(README.read_text())}
     pages |= {DOCS / "verification.md": verification(), DOCS / "boards.md": boards_page(RESULTS / "boards")}
     if (RESULTS / "core.json").exists():
-        pages |= {DOCS / "performance.md": performance(_load("core.json"), _maybe("power.json"))}
+        pages |= {DOCS / "performance.md": performance(_load("core.json"), _maybe("power.json"), _maybe("link.json"))}
     if (RESULTS / "learning.json").exists():  # hours of measuring: written by its own command
         pages[DOCS / "learning.md"] = learning_page(RESULTS, DOCS / "pictures")
     pages |= {DOCS / "reliability.md": reliability()}

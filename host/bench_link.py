@@ -45,7 +45,8 @@ class _Counted:
         self._inner.close()
 
 
-def _network(config: NetworkConfig, rng: np.random.Generator) -> tuple[Parameters, list[Ints]]:
+def random_network(config: NetworkConfig, rng: np.random.Generator) -> tuple[Parameters, list[Ints]]:
+    """Parameters and start weights of a network for measurements."""
     constants = tuple(float(v) for v in np.linspace(0.3, 0.8, config.groups))
     parameters = make_parameters(
         config, a=constants, lam=constants, rates=(0.01,) * config.depth, adapt_rates=(1e-4,) * config.depth,
@@ -57,7 +58,7 @@ def _network(config: NetworkConfig, rng: np.random.Generator) -> tuple[Parameter
     return parameters, weights
 
 
-def _core_clocks(config: NetworkConfig, steps: int, parameters: Parameters) -> int:
+def core_clocks(config: NetworkConfig, steps: int, parameters: Parameters) -> int:
     """Clocks of a learning sample: of its steps, and of the commands that start them not."""
     cycles, updates = predicted_cycles(config), sum(step < steps for step in parameters.schedule)
     return updates * cycles.adapting_step + (steps - updates) * cycles.learning_step
@@ -92,7 +93,7 @@ def bench_link(config: NetworkConfig, *, clock_mhz: float, baud: int, seed: int 
             f"{int(clock_mhz * 1e6 / DIVISOR)} baud ({DIVISOR} clocks)"
         )
     rng = np.random.default_rng(seed)
-    parameters, weights = _network(config, rng)
+    parameters, weights = random_network(config, rng)
     simulated = SimulatedDevice(config)
     counted = _Counted(simulated)
     rows = []
@@ -107,7 +108,7 @@ def bench_link(config: NetworkConfig, *, clock_mhz: float, baud: int, seed: int 
                 device.run_sample(x, label=number % config.outputs, learn=True, adapt=True)
             sent, received = counted.sent - sent, counted.received - received
             total = (simulated.cycles - clocks) / SAMPLES
-            wire, core = BITS * (sent + received) / SAMPLES, _core_clocks(config, steps, parameters)
+            wire, core = BITS * (sent + received) / SAMPLES, core_clocks(config, steps, parameters)
             rest = total - wire * DIVISOR - core
             parts = {"wire": wire * divisor, "core": float(core), "turn_around": max(0.0, rest)}
             rows.append({
@@ -167,7 +168,7 @@ def bench_sim(config: NetworkConfig, *, samples: int = 40, steps: int = 16, seed
     ends = []
     for name in MODELS:
         rng = np.random.default_rng(seed)
-        parameters, weights = _network(config, rng)
+        parameters, weights = random_network(config, rng)
         model: Any = GoldenDevice(config) if name == "golden" else SimulatedDevice(config, pins=name != "sim")
         timed = _Timed(model)
         with Device(timed, config, name) as device:
@@ -182,7 +183,7 @@ def bench_sim(config: NetworkConfig, *, samples: int = 40, steps: int = 16, seed
         found[name] = {"cpu_seconds": round(spent, 4), "milliseconds_per_sample": round(1000 * spent / samples, 3),
                        "host_share": round(1 - inside / spent, 4)}  # fmt: skip
         if clocks:
-            core = samples * _core_clocks(config, steps, parameters)
+            core = samples * core_clocks(config, steps, parameters)
             found[name] |= {"clocks": clocks, "clocks_per_second": round(clocks / spent), "core_clocks": core,
                             "link_clocks": clocks - core}  # fmt: skip
     found["of_serial"] = round(found["sim"]["cpu_seconds"] / found["sim-serial"]["cpu_seconds"], 3)

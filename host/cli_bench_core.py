@@ -14,6 +14,8 @@ from .errors import RunFailed
 from .files import check_file, make_folder, write_json
 from .options import JsonOption, PresetOption, QuietOption, console, optional
 
+#: Milliseconds until a host has a reply and its next request is on its way.
+LATENCIES = (0.0, 1.0, 4.0)
 #: Where the kept builds lie, seen from the source tree.
 MANIFESTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "boards"
 
@@ -73,25 +75,46 @@ def link_command(
     preset: PresetOption = None,
     clock: Annotated[float, typer.Option(metavar="MHZ", min=1, help="Clock to give times for.")] = 75.0,
     baud: Annotated[int, typer.Option(metavar="N", min=1, help="Bits per second to give times for.")] = 3_000_000,
+    latency: Annotated[
+        list[float] | None,
+        typer.Option(metavar="MS", min=0, max=100, help="Latency of the host; may be repeated (0, 1, 4)."),
+    ] = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Show what a learning sample's time is made of: wire, core, turn-around.
 
-    Clocks are counted at the pins of the simulated device.
+    Clocks are counted at the pins of the simulated device. Then the same for a
+    host that hears of a reply some milliseconds later, one sample after the
+    other and samples sent ahead (option stream).
 
-    Example: solsa bench link --clock 75 --baud 3000000
+    Example: solsa bench link --clock 75 --baud 3000000 --latency 2
     """
     check_file(json, "--json")
     measure = optional("solsa.host.bench_link", "bench_link", "sim")
-    found = measure(preset_of(preset or "vowels"), clock_mhz=clock, baud=baud)
+    measure_ahead = optional("solsa.host.bench_stream", "bench_stream", "sim")
+    config = preset_of(preset or "vowels")
+    ahead = config.with_(stream=True)
+    found = measure(config, clock_mhz=clock, baud=baud)
     out = console()
     for row in found["rows"]:
         parts = ", ".join(f"{name.replace('_', '-')} {value:g} us" for name, value in row["microseconds"].items())
         rate = f"{row['samples_per_second']:,} samples/s, bound by the {row['bound'].replace('_', '-')}"
         out.print(f"{row['steps']} steps: {parts}; {rate}", markup=False)
+    found["stream"] = measure_ahead(ahead, clock_mhz=clock, baud=baud, latencies=latency or LATENCIES)
+    for row in found["stream"]["rows"]:
+        for name in ("one_by_one", "ahead"):
+            part = row[name]
+            micros = ", ".join(f"{key.replace('_', '-')} {value:g}" for key, value in part["microseconds"].items())
+            out.print(
+                f"{row['steps']} steps, host {row['latency_ms']:g} ms, {name.replace('_', ' ')}: {micros} us; "
+                f"{part['samples_per_second']:,} samples/s, bound by the {part['bound'].replace('_', '-')}",
+                markup=False,
+            )
     if json:
         write_json(json, found)
+    if not found["stream"]["equal"]:
+        raise RunFailed("samples sent ahead gave other readouts or weights than one by one")
 
 
 def sim_command(
