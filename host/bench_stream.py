@@ -18,7 +18,7 @@ from .sample import Sample
 #: Steps of a sample.
 LENGTHS = (1, 8, 16, 29)
 #: Samples one by one, each of which takes the same time, and samples sent ahead.
-SINGLE, AHEAD = 3, 45
+SINGLE, AHEAD = 2, 45
 #: Milliseconds.
 MOST_LATENCY = 100
 
@@ -99,12 +99,17 @@ def _scores(device: Device, samples: list[Sample], ahead: bool) -> list[list[int
 
 
 def _measured(device: Device, simulated: LateDevice, samples: list[Sample], ahead: bool) -> tuple[float, float, float]:
-    """Clocks, bytes sent and bytes received per sample."""
-    before = simulated.cycles, simulated.sent, simulated.received
-    _scores(device, samples, ahead)
-    now = simulated.cycles, simulated.sent, simulated.received
-    total, sent, received = ((b - a) / len(samples) for a, b in zip(before, now, strict=True))
-    return total, sent, received
+    """Clocks, bytes sent and bytes received per sample; ahead without those that fill the line at first."""
+    sent, received, heard = simulated.sent, simulated.received, [simulated.cycles]
+    if ahead:
+        for _ in device.run_samples(samples):
+            heard.append(simulated.cycles)
+    else:
+        _scores(device, samples, ahead)
+        heard.append(simulated.cycles)
+    count, filling = len(samples), device.link.flight.window if ahead else 0
+    total = (heard[-1] - heard[filling]) / (count - filling)
+    return total, (simulated.sent - sent) / count, (simulated.received - received) / count
 
 
 def _parts(
