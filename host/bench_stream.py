@@ -24,7 +24,14 @@ MOST_LATENCY = 100
 
 
 def bench_stream(
-    config: NetworkConfig, *, clock_mhz: float, baud: int, latencies: Sequence[float], seed: int = 0
+    config: NetworkConfig,
+    *,
+    clock_mhz: float,
+    baud: int,
+    latencies: Sequence[float],
+    lengths: Sequence[int] = LENGTHS,
+    ahead: int = AHEAD,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Times of learning samples at the pins of the simulated device, which the host hears of with a latency.
 
@@ -38,6 +45,10 @@ def bench_stream(
         Bits per second; the nearest that the clock can be divided to is simulated.
     latencies : sequence of float
         Milliseconds from the end of a reply until the host has it.
+    lengths : sequence of int
+        Steps of a sample; those that the schedule table does not hold are left out.
+    ahead : int
+        Samples sent ahead, more than may be under way.
     seed : int
         Of weights and inputs.
 
@@ -61,11 +72,11 @@ def bench_stream(
     with Device(simulated, config, "sim") as device:
         parameters, weights = random_network(config, rng)
         device.load_network(parameters, weights)
-        for steps in (steps for steps in LENGTHS if steps <= config.max_steps):
+        for steps in (steps for steps in lengths if steps <= config.max_steps):
             core = core_clocks(config, steps, parameters)
             for latency in latencies:
                 row: dict[str, Any] = {"steps": steps, "latency_ms": latency}
-                for name, count in (("one_by_one", SINGLE), ("ahead", AHEAD)):
+                for name, count in (("one_by_one", SINGLE), ("ahead", ahead)):
                     device.read_register("step")  # nothing is under way
                     simulated.latency = round(latency * clock_mhz * 1000)
                     part = _measured(device, simulated, _samples(config, rng, steps, count), name == "ahead")
@@ -73,14 +84,14 @@ def bench_stream(
                     row[name] = _parts(part, float(core), clock_mhz, divisor, name == "ahead")
                 rows.append(row)
         ends = []
-        for ahead in (False, True):
+        for streamed in (False, True):
             device.load_network(parameters, weights)
-            samples = _samples(config, np.random.default_rng(seed), LENGTHS[1], AHEAD)
-            scores = _scores(device, samples, ahead)
+            samples = _samples(config, np.random.default_rng(seed), lengths[0], ahead)
+            scores = _scores(device, samples, streamed)
             ends.append((scores, [w.tolist() for w in device.read_weights()]))
     return {
         "layers": "-".join(map(str, config.layers)), "lanes": config.lanes, "config_hash": config.config_hash,
-        "clock_mhz": clock_mhz, "baud": round(clock_mhz * 1e6 / divisor), "samples": AHEAD,
+        "clock_mhz": clock_mhz, "baud": round(clock_mhz * 1e6 / divisor), "samples": ahead,
         "equal": ends[0] == ends[1], "seed": seed, "rows": rows,
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from command_line import bad
 from solsa.contract import PRESETS, NetworkConfig, Readout
 from solsa.host import bench_core
 from solsa.host.bench_link import bench_link, bench_sim
+from solsa.host.bench_stream import bench_stream
 from solsa.host.plots_core import ACTIVITY_FILE, SYNAPSES_FILE, draw_core
 from solsa.sim.clocks import measure, row
 
@@ -107,12 +108,26 @@ def test_a_wrong_clock_is_not_exact() -> None:
         (["core", "--manifests", "."], "x.json: not a manifest, allowed is what solsa build --json wrote"),
         (["link", "--clock", 75, "--baud", 30_000_000], "allowed up to 18750000 baud (4 clocks)"),
         (["link", "--preset", "none"], "preset 'none' is not known"),
+        (["link", "--latency", "-1"], "-1.0 is not in the range 0<=x<=100"),
     ],
 )
 def test_wrong_calls(arguments: list[object], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.json").write_text('{"board": "ulx3s_85f"}')
     assert line in bad("bench", *arguments)
+
+
+def test_samples_ahead_hide_the_latency() -> None:
+    """The simulated host hears late: one by one every sample pays for it, ahead hardly any; the words are the same."""
+    found = bench_stream(PRESETS["tiny"], clock_mhz=12.0, baud=3_000_000, latencies=(0.0, 0.5), lengths=(8,), ahead=30)
+    assert found["equal"]
+    for row in found["rows"]:
+        one, ahead = row["one_by_one"]["microseconds"], row["ahead"]["microseconds"]
+        assert row["ahead"]["bound"] == "wire"
+        assert one["wire"] + one["core"] + 1000 * row["latency_ms"] < one["total"]
+        assert ahead["wire"] <= ahead["total"] < 1.1 * ahead["wire"]
+    with pytest.raises(ConfigError, match="latencies nan ms, allowed are 4 clocks per bit or more, and 0 to 100 ms"):
+        bench_stream(PRESETS["tiny"], clock_mhz=12.0, baud=3_000_000, latencies=(float("nan"),))
 
 
 def test_link_and_simulation() -> None:
