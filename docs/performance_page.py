@@ -145,8 +145,8 @@ def _ahead(found: Found, date: str) -> list[str]:
              f"{found['layers']} on {found['lanes']} lanes, learning, simulated clock by clock at the pins at "
              f"{found['clock_mhz']:g} MHz and {found['baud']:,} baud; {found['samples']} samples ahead, "
              "timed from the moment on that the line is in full use. Microseconds per sample, without the host's own "
-             "time. One by one, the wire is both ways and turn-around what is neither wire nor core; ahead, the wire is "
-             "the busier way, and turn-around what the busier of wire and core does not hide.", ""]  # fmt: skip
+             "time. One by one, the wire is both ways and turn-around what is neither wire nor core; ahead, the wire "
+             "is the busier way, and turn-around what the busier of wire and core does not hide.", ""]  # fmt: skip
     rows = []
     for row in found["rows"]:
         one, ahead = row["one_by_one"], row["ahead"]

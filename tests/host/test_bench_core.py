@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import bad
 
-from solsa.contract import PRESETS, NetworkConfig, Readout
+from solsa.contract import PRESETS, ConfigError, NetworkConfig, Readout
 from solsa.host import bench_core
 from solsa.host.bench_link import bench_link, bench_sim
 from solsa.host.bench_stream import bench_stream
@@ -121,10 +121,10 @@ def test_samples_ahead_hide_the_latency() -> None:
     """The simulated host hears late: one by one every sample pays for it, ahead hardly any; the words are the same."""
     found = bench_stream(PRESETS["tiny"], clock_mhz=12.0, baud=3_000_000, latencies=(0.0, 0.5), lengths=(8,), ahead=30)
     assert found["equal"]
-    for row in found["rows"]:
-        one, ahead = row["one_by_one"]["microseconds"], row["ahead"]["microseconds"]
-        assert row["ahead"]["bound"] == "wire"
-        assert one["wire"] + one["core"] + 1000 * row["latency_ms"] < one["total"]
+    for each in found["rows"]:
+        one, ahead = each["one_by_one"]["microseconds"], each["ahead"]["microseconds"]
+        assert each["ahead"]["bound"] == "wire"
+        assert one["wire"] + one["core"] + 1000 * each["latency_ms"] < one["total"]
         assert ahead["wire"] <= ahead["total"] < 1.1 * ahead["wire"]
     with pytest.raises(ConfigError, match="latencies nan ms, allowed are 4 clocks per bit or more, and 0 to 100 ms"):
         bench_stream(PRESETS["tiny"], clock_mhz=12.0, baud=3_000_000, latencies=(float("nan"),))
