@@ -108,7 +108,7 @@ def test_a_wrong_clock_is_not_exact() -> None:
         (["core", "--manifests", "."], "x.json: not a manifest, allowed is what solsa build --json wrote"),
         (["link", "--clock", 75, "--baud", 30_000_000], "allowed up to 18750000 baud (4 clocks)"),
         (["link", "--preset", "none"], "preset 'none' is not known"),
-        (["link", "--latency", "-1"], "-1.0 is not in the range 0<=x<=100"),
+        (["link", "--latency", "-1"], "--latency': Input should be greater than or equal to 0"),
     ],
 )
 def test_wrong_calls(arguments: list[object], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +117,7 @@ def test_wrong_calls(arguments: list[object], line: str, tmp_path: Path, monkeyp
     assert line in bad("bench", *arguments)
 
 
+@pytest.mark.bench
 def test_samples_ahead_hide_the_latency() -> None:
     """The simulated host hears late: one by one every sample pays for it, ahead hardly any; the words are the same."""
     found = bench_stream(PRESETS["tiny"], clock_mhz=12.0, baud=3_000_000, latencies=(0.0, 0.5), lengths=(8,), ahead=30)

@@ -253,7 +253,7 @@ def test_a_device_that_breaks_a_rule_is_noticed(
 def test_the_simulated_device_takes_samples_ahead(dataset: Dataset, posted: list[int]) -> None:
     """Bursts of random requests, and a training over a line with faults, on the compiled RTL of one configuration."""
     device = SimulatedDevice(SMALL, pins=False, silence=longest_silence(SMALL))
-    StreamFuzz(device, GoldenDevice(SMALL), np.random.default_rng(1), SMALL).run(300)
+    StreamFuzz(device, GoldenDevice(SMALL), np.random.default_rng(1), SMALL).run(200)
     device.close()
     rng = np.random.default_rng(2)
     given = [Sample(rng.integers(-60, 60, (n % 9 + 1, 2)), n % 2, n % 3 > 0, window=n % 4) for n in range(40)]
