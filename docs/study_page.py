@@ -68,8 +68,8 @@ def _unseen(content: dict[str, Any]) -> list[str]:
         "What `solsa learn FILE` reaches without options on the `.ts` files that aeon brings, beside logistic "
         "regression on the mean of every channel over time. The default recipe was tuned on parts of the training "
         f"samples of {', '.join(content['tuned_on'])}; so these are not unseen, though their test samples are. "
-        "Diverged: training accuracy of the last epoch below the share of the most frequent class. "
-        + _measured(content, "python -m solsa.host.bench_unseen"),
+        "Diverged: seeds whose trained network decides less of its training samples right than the most frequent class "
+        "is of them. " + _measured(content, "python -m solsa.host.bench_unseen"),
         "",
     ]
     rows, below = [], []

@@ -6,11 +6,9 @@ Run as ``python -m solsa.host.bench_cues --json docs/results/cues.json``. ``--wr
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +24,7 @@ from .bench_runs import run
 from .bench_search import Choice
 from .bench_tasks import TASKS, Task
 from .recipe import RECIPES, Recipe, slower
-from .study import StudyParser, in_one_line, keep, known
+from .study import StudyParser, in_one_line, keep, known, rows_of
 from .synthetic import cue_accumulation
 
 #: Name by which ``solsa learn`` knows the task with steps of 10 ms: that of the file.
@@ -116,17 +114,6 @@ def write(path: Path, samples: int) -> None:
     )
 
 
-def others(path: Path | None, tasks: Sequence[str]) -> dict[str, Any]:
-    """Rows of a result file that are not measured now: a step of 1 ms takes ten times as long as one of 10 ms."""
-    if path is None or not path.exists():
-        return {}
-    try:
-        rows = dict(json.loads(path.read_text())["results"])
-    except (ValueError, KeyError, TypeError):
-        return {}  # something else, which is written over as by every command
-    return {name: row for name, row in rows.items() if name in CASES and name not in tasks}
-
-
 def main() -> int:
     """Command line."""
     parser = StudyParser("solsa.host.bench_cues", __doc__, seeds=5)
@@ -140,7 +127,8 @@ def main() -> int:
         if options.write:
             write(options.write, options.samples)
             return 0
-        found = others(options.json, options.tasks)
+        # A step of 1 ms takes ten times as long as one of 10 ms: tasks that are not named keep their rows.
+        found = rows_of(options.json)
         for name in options.tasks:
             formats, recipe, epochs = CASES[name]
             first = VALIDATION_SEEDS if options.validate else 0

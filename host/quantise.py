@@ -20,6 +20,8 @@ IntArray = NDArray[np.int8 | np.int16]
 
 # A channel whose spread is below this part of its largest value is taken as constant: the rest is rounding noise.
 CONSTANT_BELOW = 2.0**-40
+#: Part of a channel's values that a robust scale lets saturate.
+SATURATED = 0.05
 
 
 class QuantisedSet(NamedTuple):
@@ -119,6 +121,27 @@ class Quantiser:
         """One spread for all channels: the root mean square of theirs. Channels that do not move stay so."""
         spread = math.sqrt(math.fsum(float(v) * float(v) for v in self.std) / len(self.std))
         return replace(self, std=np.where(self.std > 0, spread, 0.0))
+
+    def robust(self, train: Sequence[FloatArray]) -> Self:
+        """Mean and spread of what the format holds, for data whose few largest values hide all others.
+
+        Values beyond the format's range saturate, and then say less than their share of the spread. Mean and spread are
+        taken again of the saturated values until they stay, for channels that lose a tenth of their spread by it; the
+        others keep theirs. At most SATURATED of a channel's values saturate.
+        """
+        mean, std = self.mean.copy(), self.std.copy()
+        reach = 2.0 ** (self.width - 1 - self.frac_bits)
+        for c, column in enumerate(np.concatenate([np.asarray(x, dtype=np.float64) for x in train]).T):
+            for turn in range(64):
+                held = np.clip(column, mean[c] - reach * std[c], mean[c] + reach * std[c])
+                middle = math.fsum(held.tolist()) / len(held)
+                spread = math.sqrt(math.fsum(((held - middle) ** 2).tolist()) / len(held))
+                if not spread or spread > (0.9 if turn == 0 else 0.99) * std[c]:
+                    break
+                if np.count_nonzero(np.abs(column - middle) > reach * spread) > SATURATED * len(held):
+                    break
+                mean[c], std[c] = middle, spread
+        return replace(self, mean=mean, std=std)
 
     @property
     def constant_channels(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from .words import Ints
 T = TypeVar("T")
 #: More updates than a sample has steps.
 EVERY_STEP = 1 << 20
-SCALES = ("channel", "common")
+SCALES = ("channel", "common", "robust")
 #: References of rates per neuron, hidden layers and readout: about what the mean errors of the known data sets are.
 NORMALISE = (2.0**-7, 2.0**-5)
 
@@ -60,9 +61,9 @@ class Recipe:
         only there.
     encoder : str
         How data become inputs, as in ``--encoder``; empty: values are currents, a step each.
-    scale : {"channel", "common"}
+    scale : {"channel", "common", "robust"}
         Whether every channel is scaled by its own spread, or all by one: channels of one unit, such as pixels, of
-        which some hardly ever move.
+        which some hardly ever move; or by the spread of what the input format holds, see Quantiser.robust.
     bias : bool
         One more input that is always 1.0, where the network is made for the data.
     search, search_samples : int
@@ -104,7 +105,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            raise ConfigError(f"recipe: scale {self.scale!r}, allowed {' or '.join(SCALES)}")
+            raise ConfigError(f"recipe: scale {self.scale!r}, allowed {', '.join(SCALES)}")
         if not 0.0 <= self.window <= 1.0:
             raise ConfigError(f"recipe: window {self.window}, allowed 0 to 1")
         if any(not 0.0 <= value <= 1.0 for value in self.normalise):
@@ -253,21 +254,24 @@ def default_recipe(config: NetworkConfig, steps: int = 0, samples: int = 0, *, e
     With ``steps``, those of the median sample, time constants reach from one step to an eighth of a sample, that of the
     readout is half of it, and start weights and rates follow the gain of these filters as well.
 
-    With ``samples``, the number of training samples, small sets are gone through more often. ``even``: all samples have
-    one length; then the second half of a sample learns and decides, with few and small updates, so that a sample does
-    not drive the readout to its own label from the first step on.
+    With ``samples``, the number of training samples, time constants are no longer than the traces can hold (see
+    :func:`room`), few large values do not set the scale of the inputs, and small sets are gone through more often.
+    ``even``: all samples have one length; then the second half of a sample learns and decides, with few and small
+    updates, so that a sample does not drive the readout to its own label from the first step on. Rates and start
+    weights are then best made for the data: host/calibrate.py.
     """
     *hidden, last = config.layers[:-1]  # own spikes are left out: a recurrent network begins as one without them
     if steps:
-        found = _for_steps(hidden, last, steps)
-        epochs = found.epochs if not samples else max(found.epochs, min(40, 2000 // samples))
+        if not samples:
+            return _for_steps(hidden, last, max(2.0, steps / 8), max(1.7, steps / 2))
+        gain, slow = room(config)
+        found = _for_steps(hidden, last, max(2.0, min(gain, steps / 8)), max(1.7, min(slow, steps / 2)), gain)
+        found = found.with_(epochs=max(found.epochs, min(40, 2000 // samples)), scale="robust", final=0.02)
         if not even:
-            return found.with_(epochs=epochs)
+            return found
         updates = min(8, max(1, steps // 2))
         factor = 0.25 * (steps / updates) ** 0.5
-        return found.with_(
-            epochs=epochs, window=0.5, updates=updates, rates=tuple(rate * factor for rate in found.rates)
-        )
+        return found.with_(window=0.5, updates=updates, rates=tuple(rate * factor for rate in found.rates))
     return Recipe(
         a=((0.0, 0.3, 0.6, 0.8), (0.1, 0.1, 0.1, 0.1)),
         lam=((0.5, 0.5, 0.7, 0.8), (0.4, 0.4, 0.4, 0.4)),
@@ -295,9 +299,22 @@ def slower(recipe: Recipe, times: int) -> Recipe:
     )
 
 
-def _for_steps(hidden: list[int], last: int, steps: int) -> Recipe:
-    a, lam = _spread(1.0, max(2.0, steps / 8)), _spread(1.5, max(2.0, steps / 8))
-    readout = 1.0 - 1.0 / max(1.7, steps / 2)
+def room(config: NetworkConfig) -> tuple[float, float]:
+    """What traces can hold: product of both time constants of a hidden filter, time constant of the readout, in steps.
+
+    The largest input for good makes an eps of its size times that product, a spike at every step one of the readout's
+    time constant.
+    """
+    trace, largest = config.formats.trace, config.formats.input
+    held = trace.max / trace.one
+    return held * largest.one / largest.max, held
+
+
+def _for_steps(hidden: list[int], last: int, slow: float, out: float, gain: float = math.inf) -> Recipe:
+    """Recipe whose slowest membranes and readout have these time constants in steps; faster currents keep the gain."""
+    lam = _spread(1.5, slow)
+    a = tuple(min(x, 1.0 - 1.0 / max(1.0, gain * (1.0 - y))) for x, y in zip(_spread(1.0, slow), lam, strict=True))
+    readout = 1.0 - 1.0 / out
     # one over the gain of a neuron's two filters for a constant input, in units of what the rates below are made for.
     open_ = sum((1 - x) * (1 - y) for x, y in zip(a, lam, strict=True)) / len(a) / 0.35
     return Recipe(

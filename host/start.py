@@ -10,6 +10,7 @@ import numpy as np
 
 from solsa.contract import ConfigError, NetworkConfig, preset
 
+from .calibrate import calibrated
 from .checkpoint import EVERY, KEEP, load_newest
 from .data import Dataset, load_dataset
 from .encoders import Encoder, encoder_of
@@ -115,8 +116,10 @@ def plan_for(
     config, _ = network_for(shaped, name, bias=bias)
     lengths = [len(sample) for sample in shaped.train]
     even = min(lengths) == max(lengths)
-    recipe = known or default_recipe(config, int(np.median(lengths)), len(lengths), even=even).with_(bias=bias)
-    return config, recipe, chosen
+    if known is not None:
+        return config, known, chosen
+    recipe = default_recipe(config, int(np.median(lengths)), len(lengths), even=even).with_(bias=bias)
+    return config, calibrated(recipe, config, dataset, chosen), chosen
 
 
 def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:

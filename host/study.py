@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -67,6 +68,14 @@ def in_one_line(**files: Path | None) -> Iterator[None]:
         stop(str(error), WRONG_USE)
     except OSError as error:
         stop(str(error), FAILED)
+
+
+def rows_of(path: Path | None, part: str = "results") -> dict[str, Any]:
+    """Rows of an earlier result, for those that are not measured again; none of a file that is something else."""
+    try:
+        return dict(json.loads(path.read_text())[part]) if path and path.exists() else {}
+    except (ValueError, KeyError, TypeError):
+        return {}  # written over, as by every command
 
 
 def keep(path: Path | None, **found: Any) -> None:

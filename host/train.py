@@ -128,6 +128,8 @@ def start_network(
         quantiser = Quantiser.fit(train, fmt.frac, fmt.width)
         if recipe.scale == "common":
             quantiser = quantiser.common()
+        elif recipe.scale == "robust":
+            quantiser = quantiser.robust(train)
     else:
         quantiser = Quantiser.unscaled(train[0].shape[1], fmt.frac, fmt.width)
     if config.inputs == train[0].shape[1] + 1:

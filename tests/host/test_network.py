@@ -14,6 +14,7 @@ import pytest
 from toy_data import toy_arrays
 
 from solsa.contract import ConfigError, preset
+from solsa.host.calibrate import DRIVE, HIDDEN, RATES, READOUT, traces
 from solsa.host.data import Dataset, load_dataset
 from solsa.host.device import Device
 from solsa.host.files import OutputError, check_file, make_folder, write_atomically
@@ -253,6 +254,30 @@ def test_the_default_recipe_follows_the_length_of_samples(steps: int) -> None:
     assert all(0 < rate < 1 for rate in recipe.rates)
 
 
+@pytest.mark.parametrize("steps", [8, 100, 2250])
+def test_data_that_nobody_knows_get_filters_that_the_traces_can_hold(steps: int) -> None:
+    config = preset("vowels")
+    recipe, trace, largest = default_recipe(config, steps, 100), config.formats.trace, config.formats.input
+    gains = [1 / (1 - a) / (1 - lam) for a, lam in zip(recipe.a[0], recipe.lam[0], strict=True)]
+    assert max(gains) * largest.max / largest.one <= trace.max / trace.one * 1.001
+    assert 1 / (1 - recipe.lam[1][0]) <= trace.max / trace.one * 1.001
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_rates_follow_the_traces(scale: int) -> None:
+    """The same data in steps that are so many times slower: larger traces, smaller rates, the same gain."""
+    rng = np.random.default_rng(1)
+    x = [np.repeat(rng.normal(0, 1, (20, 3)), scale, axis=0) for _ in range(6)]
+    data = Dataset("slow", x, np.arange(6) % 2, [], np.zeros(0, dtype=np.int64), ("a", "b"))
+    config, recipe, encoder = plan_for(data)
+    network = start_network(config, "slow", recipe, data, 0, encoder)
+    drive, energies = traces(network, x)
+    assert drive == pytest.approx(DRIVE, rel=0.35)  # the reset takes part in the traces
+    hidden, readout = (rate * energy for rate, energy in zip(recipe.rates, energies, strict=True))
+    assert hidden == pytest.approx(HIDDEN * DRIVE, rel=0.01) or recipe.rates[0] in RATES
+    assert readout == pytest.approx(READOUT, rel=0.01) or recipe.rates[1] in RATES
+
+
 def test_a_known_data_set_brings_its_inputs_along() -> None:
     data = load_dataset("digits")
     config, recipe, encoder = plan_for(data)
@@ -290,7 +315,7 @@ def test_a_recipe_in_json_and_by_data_set() -> None:
     assert recipe.adapts
     assert not recipe.with_(adapt_rates=(0.0, 0.0)).adapts
     assert recipe_for("something", config) == default_recipe(config)
-    with pytest.raises(ConfigError, match="scale 'x', allowed channel or common"):
+    with pytest.raises(ConfigError, match="scale 'x', allowed channel, common, robust"):
         recipe.with_(scale="x")
     with pytest.raises(ConfigError, match="window 2, allowed 0 to 1"):
         recipe.with_(window=2)

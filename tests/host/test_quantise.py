@@ -83,6 +83,21 @@ def test_one_scale_for_all_channels() -> None:
     assert q.mean.tolist() == [1.0, 7.0, 5.0]
 
 
+def test_a_few_large_values_do_not_hide_the_others() -> None:
+    rng = np.random.default_rng(0)
+    plain = [rng.normal(0, 1, (50, 2)) for _ in range(20)]
+    fitted = Quantiser.fit(plain)
+    assert (fitted.robust(plain).std == fitted.std).all()
+    tailed = [x * np.array([1.0, 1.0 if n else 1000.0]) for n, x in enumerate(plain)]
+    fitted = Quantiser.fit(tailed)
+    q = fitted.robust(tailed)
+    assert q.std[0] == fitted.std[0]
+    assert fitted.std[1] > 100
+    assert q.std[1] < 3
+    seldom = [np.array([[0.0], [float(n == 7)]]) for n in range(40)]  # what is seldom is all there is
+    assert Quantiser.fit(seldom).robust(seldom).std[0] > 0
+
+
 def test_plain_arrays_round_trip() -> None:
     q = Quantiser.fit([np.random.default_rng(1).normal(size=(50, 3))], frac_bits=4, width=7)
     again = Quantiser.from_dict({key: np.asarray(value) for key, value in q.to_dict().items()})
