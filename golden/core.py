@@ -267,9 +267,9 @@ class GoldenCore:
             layer = s.layers[index]
             layer.delta = delta
             if index:
-                summed = layer.weight[:, : self.config.layers[index]].T @ delta
-                error = drop(summed, ops["error"].shift, Rounding.HALF_UP)
                 below = s.layers[index - 1]
+                summed = layer.weight[:, : below.surrogate.size].T @ delta  # own spikes come after
+                error = drop(summed, ops["error"].shift, Rounding.HALF_UP)
                 product = below.surrogate * self._store("error", error, f.delta)
                 rounded = drop(product, ops["hidden_delta"].shift, Rounding.HALF_UP)
                 delta = self._store("hidden_delta", rounded, f.delta)
