@@ -21,8 +21,8 @@ T = TypeVar("T")
 #: More updates than a sample has steps.
 EVERY_STEP = 1 << 20
 SCALES = ("channel", "common", "robust")
-#: References of rates per neuron, hidden layers and readout: about what the mean errors of the known data sets are.
-NORMALISE = (2.0**-7, 2.0**-5)
+#: References of rates per neuron: about what the mean errors of hidden layers are; the readout keeps one rate.
+NORMALISE = (2.0**-7, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def test_a_recipe_gives_the_registers() -> None:
     config = CONFIG.with_(normalise=True)
     # 2**-6 of delta's 14 fraction bits and 8 more is 2**16, which takes 17 bits
     assert OWN.parameters(config, (0,)).norm == ((17, 3), (0, 0))
-    assert RECIPE.parameters(config, (0,)).norm == ((16, 2), (18, 2))
+    assert RECIPE.parameters(config, (0,)).norm == ((16, 2), (0, 0))
     assert OWN.parameters(CONFIG, (0,)).norm == ()
     assert RECIPE.to_dict() == RECIPE.with_(normalise=(), normalise_limit=2).to_dict()
     assert "normalise" not in RECIPE.to_dict()
