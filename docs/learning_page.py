@@ -45,7 +45,7 @@ def learning_page(results: Path, pictures: Path) -> str:
     """The whole page."""
     content: dict[str, Any] = json.loads((results / "learning.json").read_text())
     lines = ["# Learning: SOLSA beside other rules", "", _INTRODUCTION, ""]
-    for part in (_incomplete, _protocol, _tables, _verdict, _fixed, _parts):
+    for part in (_incomplete, _protocol, _tables, _verdict, _fixed, _pairs, _parts):
         lines += part(content)
     lines += study_parts(results)
     lines += _memory()
@@ -159,6 +159,43 @@ def _fixed(content: dict[str, Any]) -> list[str]:
     if missing:
         lines += [f"Not measured yet in fixed point: {', '.join(missing)}.", ""]
     return lines
+
+
+def _pairs(content: dict[str, Any]) -> list[str]:
+    """Where SOLSA's two tuned rows differ in its own switches alone, they measure these."""
+    rows = []
+    for dataset, rules in content["results"].items():
+        if not {"solsa", "solsa_even"} <= rules.keys():
+            continue
+        (own, rest), (none, others) = (_split(rules[name]["config"]) for name in ("solsa", "solsa_even"))
+        followed = content["tasks"][dataset]["measure"] != "accuracy"  # nothing is decided, so nothing stops early
+        differ = [n for n in own if own[n] != none[n] and not (followed and n == "early stop")]
+        if rest == others and differ:
+            on, off = rules["solsa"], rules["solsa_even"]
+            change = f"{100 * (on['mean'] - off['mean']):+.1f}"
+            rows.append((dataset, ", ".join(differ), _points(on), _points(off), change, f"{on['updates']:,}",
+                         f"{off['updates']:,}"))  # fmt: skip
+    if not rows:
+        return []
+    lines = ["## SOLSA's switches on and off", ""]
+    lines += [
+        "Data sets on which the two tuned rows `SOLSA` and `SOLSA, evenly spaced updates only` have the same "
+        "constants, rates and start weights, and differ in SOLSA's own switches.", "",
+    ]  # fmt: skip
+    head = ("data set", "on and off", "on, %", "off, %", "difference", "updates on", "updates off")
+    return [*lines, *_table(head, rows)]
+
+
+def _split(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """SOLSA's own switches of a configuration, and everything else."""
+    recipe = dict(config["recipe"])
+    rest = {name: value for name, value in config.items() if name != "recipe"}
+    switches = {
+        "searched schedule": rest.pop("schedule"),
+        "early stop": (rest.pop("stop_after"), rest.pop("stop_margin")),
+        "adaptive filters": recipe.pop("adapt_rates"),
+    }
+    return switches, {**rest, "recipe": recipe}
 
 
 def _parts(content: dict[str, Any]) -> list[str]:
