@@ -110,6 +110,7 @@ reliability: $(STAMP) ## what docs/reliability.md states: a million frames, a ly
 	  --json docs/results/reliability-$$part.json || exit 1; done
 	$(BIN)/python tests/record.py bad-inputs tests/reliability/test_bad_inputs.py
 	$(BIN)/python -m tests.reliability.fuzz --frames 1000000 --jobs $(JOBS) --json docs/results/reliability-fuzz.json
+	$(BIN)/python -m tests.reliability.stream_fuzz --frames 100000 --json docs/results/reliability-stream.json
 	$(BIN)/python docs/generate.py
 
 # How long make soak learns.

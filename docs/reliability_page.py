@@ -95,6 +95,20 @@ def _fuzz(f: Found | None) -> list[str]:
     return _section("Random and corrupted frames through the RTL", f, "make reliability", rows)
 
 
+def _stream(f: Found | None) -> list[str]:
+    rows: list[tuple[str, object]] = []
+    if f:
+        rows = [
+            ("frames sent to the compiled RTL and the golden device", f"{f['frames']:,} in {f['bursts']:,} bursts"),
+            ("of them under way at a time", f"{f['frames_at_once']:,}"),
+            ("replies", ", ".join(f"{name} {count:,}" for name, count in f["replies"].items())),
+            ("hangs", f["hangs"]),
+            ("replies or state words that differ", f["differences"]),
+            ("comparisons of all state words", f"{f['states_compared']:,}"),
+        ]
+    return _section("Bursts of requests under way (option `stream`)", f, "make reliability", rows)
+
+
 def _line(f: Found | None) -> list[str]:
     rows: list[tuple[str, object]] = []
     if f:
@@ -167,7 +181,8 @@ def _soak(f: Found | None) -> list[str]:
 
 def reliability() -> str:
     """Text of docs/reliability.md."""
-    lines = [INTRO, *_fuzz(_load("reliability-fuzz.json")), *_line(_load("reliability-line.json"))]
+    lines = [INTRO, *_fuzz(_load("reliability-fuzz.json")), *_stream(_load("reliability-stream.json"))]
+    lines += _line(_load("reliability-line.json"))
     lines += [*_killed(_load("reliability-kills.json")), *_memory(_load("reliability-memory.json"))]
     lines += [*_bad_inputs(_load("tests-bad-inputs.json")), *_soak(_load("reliability-soak.json")), LIMITS]
     return "\n".join(lines) + "\n"
