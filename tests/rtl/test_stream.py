@@ -27,12 +27,14 @@ from solsa.contract.wire import (
     pack_request,
     queue_bytes,
     reply_slots,
+    seal,
     slot_bytes,
     unpack_reply,
     unpack_request,
     window,
 )
 from solsa.rtl.command import CommandProcessor
+from solsa.rtl.frame_queue import FrameQueue
 from solsa.rtl.link import ByteLink
 
 TINY = preset("tiny").with_(frame_bytes=128, stream=True)
@@ -75,6 +77,49 @@ def in_flight(
 
     bench.run(send, background=[listen, core.words, core.steps])
     return replies, rules, core
+
+
+def queued(frames: list[bytes], slots: int, rounds: int) -> list[list[bytes]]:
+    """Send all frames to a queue that nobody reads, then read it empty, again and again; bodies of every round."""
+    dut = FrameQueue(64, slots)
+    bench, request = Bench(dut, clocks=60_000), dut.request
+    found: list[list[bytes]] = []
+
+    async def work(ctx: Any) -> None:
+        for _ in range(rounds):
+            await bench.put(ctx, dut.i, encode(*frames), name="line")
+            await ticks(ctx, 12)
+            bodies: list[bytes] = []
+            while True:
+                body = bytearray()
+                for _ in range(6):  # as long as it takes to say that nothing waits
+                    if ctx.get(request.body.valid):
+                        break
+                    await ctx.tick()
+                else:
+                    break
+                while not ctx.get(request.empty):
+                    body.append(await bench.get(ctx, request.body, name="body"))
+                assert ctx.get(request.length) == len(body) - 2
+                bodies.append(bytes(body))
+                ctx.set(request.release, 1)
+                await ctx.tick()
+                ctx.set(request.release, 0)
+            found.append(bodies)
+
+    bench.run(work)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [((60, 60, 20, 5, 4), (0, 1, 4)), ((20, 20, 61, 20, 20, 2), (0, 1, 3, 4)), ((60, 2, 9), (0, 1, 2))],
+)
+def test_a_queue_that_nobody_reads_keeps_what_fits(sizes: tuple[int, ...], kept: tuple[int, ...], seed: int) -> None:
+    """128 bytes, the CRC of the last frame among them, and 4 frames; the places of the ring move on by every round."""
+    rng = random.Random(seed)
+    frames = [seal(rng.randbytes(size)) for size in sizes]
+    assert queued(frames, 4, 4) == [[frames[i][:-CRC_BYTES] for i in kept]] * 4
 
 
 def test_sizes() -> None:
