@@ -180,7 +180,7 @@ def _normalise(content: dict[str, Any]) -> list[str]:
     sets = content["results"]
     fixed = [r["fixed"] for r in sets.values() if "fixed" in r]
     if fixed:
-        rows = [(name, *(_percent(r[name]) for r in fixed)) for name in fixed[0]]
+        rows = [(name, *(_percent(r[name]) if name in r else "" for r in fixed)) for name in fixed[0]]
         lines += table(("fixed point", *(name for name, r in sets.items() if "fixed" in r)), rows)
     for name, r in sets.items():
         if "float" in r:

@@ -13,9 +13,10 @@ after the last epoch; nothing was chosen by it.
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -96,42 +97,46 @@ class FloatStudy:
         power = 0.5 if form == "row" else 1.0  # a row's mean is one of squares
         return tuple(float(np.exp(power * np.log(m).mean())) if len(m) else 1.0 for m in means)
 
-    def forms(self, say: Callable[[str], None]) -> dict[str, Any]:
-        """Accuracies by form, layers and factor."""
-        found: dict[str, Any] = {}
-        variants: dict[str, dict[str, Any]] = {"off": {}}
-        for form in ("row", "error"):
-            hidden = self.references(form)
-            for layers in LAYERS:
-                own = hidden if layers == "all" else (*hidden[:-1], 0.0)
-                variants[f"{form}, {layers}"] = {"normalise": form, "reference": own, "largest": 2}
-        for (name, options), factor in itertools.product(variants.items(), FACTORS):
-            runs = [self.run(seed, factor, **options).accuracy(self.held) for seed in range(self.seeds)]
-            entry = found.setdefault(name, {"reference": options.get("reference"), "factors": {}})
-            entry["factors"][f"{factor:g}"] = summed(runs)
-            say(f"float, {name}, rates x{factor:g}: {entry['factors'][f'{factor:g}']['mean']:.4f}")
-        return found
+    def forms(self, has: Callable[[str], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(form and layers, references and accuracies by factor) of every variant that there is none of."""
+        variants: dict[str, tuple[str, str]] = {"off": ("", "")}
+        variants |= {f"{form}, {layers}": (form, layers) for form in ("row", "error") for layers in LAYERS}
+        for name, (form, layers) in variants.items():
+            if has(name):
+                continue
+            options: dict[str, Any] = {}
+            if form:
+                every = self.references(form)
+                own = every if layers == "all" else (*every[:-1], 0.0)
+                options = {"normalise": form, "reference": own, "largest": 2}
+            factors = {
+                f"{factor:g}": summed(
+                    [self.run(seed, factor, **options).accuracy(self.held) for seed in range(self.seeds)]
+                )
+                for factor in FACTORS
+            }
+            yield name, {"reference": options.get("reference"), "factors": factors}
 
 
 def fixed(
-    dataset: Dataset, seeds: int, epochs: int | None, say: Callable[[str], None], groups: tuple[int, ...] = GROUPS
-) -> dict[str, Any]:
-    """Accuracies of the device's words by filter groups and layers."""
+    dataset: Dataset, seeds: int, epochs: int | None, has: Callable[[str], bool]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(groups and layers, accuracies of the device's words) of every variant that there is none of."""
     plain, recipe, encoder = plan_for(dataset)
     recipe = recipe.with_(epochs=epochs or recipe.epochs)
-    found: dict[str, Any] = {}
-    for group, (name, references) in itertools.product(groups, REFERENCES.items()):
-        config = plain.with_(groups=group, normalise=name != "off")
+    for groups, (layers, references) in itertools.product(GROUPS, REFERENCES.items()):
+        name = f"G = {groups}, {layers}"
+        if has(name):
+            continue
+        config = plain.with_(groups=groups, normalise=layers != "off")
+        own = recipe.with_(normalise=references if config.normalise else ())
         accuracies, prints = [], []
         for seed in range(seeds):
-            own = recipe.with_(normalise=references if name != "off" else ())
             network = start_network(config, sizes(config), own, dataset, seed, encoder)
             trained(network, dataset, test_every=recipe.epochs)
             accuracies.append(network.history[-1]["test_accuracy"])
             prints.append(network.sha256)
-        found[f"G = {group}, {name}"] = {**summed(accuracies), "weight_sha256": prints}
-        say(f"fixed point, G = {group}, {name}: {found[f'G = {group}, {name}']['mean']:.4f}")
-    return found
+        yield name, {**summed(accuracies), "weight_sha256": prints}
 
 
 def main() -> int:
@@ -139,23 +144,26 @@ def main() -> int:
     parser = StudyParser("solsa.host.bench_normalise", __doc__, seeds=5)
     parser.add_argument("datasets", nargs="*", default=tuple(GOALS), metavar="DATASET", help=", ".join(GOALS))
     parser.add_argument("--only", choices=("float", "fixed"), help="one of the two parts")
+    parser.add_argument("--go-on", action="store_true", help="measure what the file of --json lacks")
     options = parser.parse()
     known(options.datasets, GOALS)
     results: dict[str, Any] = {}
     with in_one_line(json=options.json):
-        for name in options.datasets:
-            dataset = load_dataset(where(name))
-            entry: dict[str, Any] = {}
-            results[name] = entry
-
-            def say(text: str, name: str = name) -> None:
-                print(f"{name}, {text}", flush=True)
-
-            if options.only != "float":
-                entry["fixed"] = fixed(dataset, options.seeds, options.epochs, say)
-            if options.only != "fixed":
-                entry["float"] = FloatStudy(held_back(dataset), options.seeds, options.epochs).forms(say)
-            keep(options.json, results=results, seeds=options.seeds)
+        if options.go_on and options.json and options.json.exists():
+            results = json.loads(options.json.read_text())["results"]
+        for name, part in itertools.product(options.datasets, ("fixed", "float")):
+            if options.only not in (None, part):
+                continue
+            dataset, found = load_dataset(where(name)), results.setdefault(name, {}).setdefault(part, {})
+            if part == "fixed":
+                measured = fixed(dataset, options.seeds, options.epochs, found.__contains__)
+            else:
+                measured = FloatStudy(held_back(dataset), options.seeds, options.epochs).forms(found.__contains__)
+            for variant, entry in measured:
+                found[variant] = entry
+                best = max(v["mean"] for v in entry.get("factors", {"": entry}).values())
+                print(f"{name}, {part}, {variant}: {best:.4f}", flush=True)
+                keep(options.json, results=results, seeds=options.seeds)
     return 0
 
 
