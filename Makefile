@@ -35,7 +35,7 @@ test: $(STAMP) ## all tests except those that need a board
 	@$(BIN)/python tests/browser/chromium.py || true
 	$(PYTEST) $(ARGS)
 
-test-long: $(STAMP) ## the longest tests, which .ci/run adds: builds, random networks, wrong netlists, killed workers
+test-long: $(STAMP) ## the longest tests, which .ci/run adds: place and route, random networks, wrong netlists, killed workers
 	$(PYTEST) -m "long and not bench and not hardware" $(ARGS)
 
 icarus: $(STAMP) ## find Icarus Verilog, or unpack Debian's package into .cache/icarus

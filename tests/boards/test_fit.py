@@ -69,6 +69,7 @@ def test_a_network_larger_than_the_chip_is_refused_with_what_would_fit() -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_what_the_line_says_would_fit_fits() -> None:
     config = NetworkConfig(layers=(64, 128, 64), lanes=2)
     room = capacity(config, ULX3S_25F.chip)

@@ -43,8 +43,8 @@ def check_counts(manifest: dict[str, Any], yosys_log: str) -> None:
     assert {mapped[name] for name in in_blocks} <= set(board.family.block_cells)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["ecp5", pytest.param("ice40", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", BUILDS)
 def test_a_small_build_has_exact_counts_and_meets_its_clock(name: str) -> None:
     board, core, layers, clock, bram, spram, dsp = BUILDS[name]
     manifest = build_board(board, core, layers=layers, clock_mhz=clock, folder=FOLDER)

@@ -53,8 +53,8 @@ def check(outcome: Outcome, tests: tuple[str, ...] = TESTS) -> None:
 
 
 def some(cases: list[Any], names: list[str], count: int) -> list[Any]:
-    """Parameters of a test, those behind the first ``count`` marked as bench."""
-    marks = [() if i < count else pytest.mark.bench for i in range(len(cases))]
+    """Parameters of a test, the second of the first ``count`` marked as long, those behind them as bench."""
+    marks = [() if i == 0 else pytest.mark.long if i < count else pytest.mark.bench for i in range(len(cases))]
     return [pytest.param(case, id=name, marks=mark) for case, name, mark in zip(cases, names, marks, strict=True)]
 
 

@@ -67,7 +67,7 @@ def test_planted_bug_ends_the_command_with_status_1(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failure_is_shrunk_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stored case is smaller than the network that failed, fails with the bug, and passes without."""
     monkeypatch.setattr("solsa.sim.shrink.BUILDS", 2)
