@@ -47,7 +47,7 @@ def _netlist(board: str) -> Netlist:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("board", "per_kind"), [
-    pytest.param("icebreaker", 2, marks=pytest.mark.long), pytest.param("ulx3s_85f", 8, marks=pytest.mark.bench)
+    pytest.param("icebreaker", 4, marks=pytest.mark.long), pytest.param("ulx3s_85f", 8, marks=pytest.mark.bench)
 ])  # fmt: skip
 def test_wrong_netlists_are_caught(board: str, per_kind: int) -> None:
     """Of every kind of fault one is caught: a bit of a look-up table, a multiplier's output, two swapped flip-flops.
