@@ -8,20 +8,21 @@ recipes are that of the first, not tuned again.
 
 from __future__ import annotations
 
-import json
 import os
-import statistics
 import sys
 import time
 from typing import Any
 
+from solsa.contract import NetworkConfig
+
 from .bench_tasks import SPOKEN_FILE, SPOKEN_VARIABLE
 from .data import Dataset, load_dataset
+from .encoders import Encoder
 from .fast_golden import trained
 from .geometry import sizes
 from .recipe import Recipe
 from .start import plan_for
-from .study import StudyParser, in_one_line, keep, known
+from .study import StudyParser, in_one_line, keep, known, rows_of, summed
 from .train import start_network
 
 #: Test accuracy to be reached by data set.
@@ -43,6 +44,17 @@ def deeper(recipe: Recipe) -> Recipe:
     return recipe.with_(weight_sd=(first, BETWEEN, last), rates=(recipe.rates[0], recipe.rates[0], recipe.rates[-1]))
 
 
+def runs(
+    dataset: Dataset, config: NetworkConfig, recipe: Recipe, encoder: Encoder | None, seeds: int
+) -> dict[str, Any]:
+    """Test accuracies after the last epoch, and the weights' hashes, of so many seeds; samples as compiled loops."""
+    networks = [start_network(config, sizes(config), recipe, dataset, seed, encoder) for seed in range(seeds)]
+    for network in networks:
+        trained(network, dataset, test_every=recipe.epochs)
+    found = summed([network.history[-1]["test_accuracy"] for network in networks])
+    return {**found, "weight_sha256": [network.sha256 for network in networks]}
+
+
 def measured(
     dataset: Dataset, seeds: int, *, layers: int = 1, recurrent: bool = False, epochs: int | None = None
 ) -> dict[str, Any]:
@@ -54,19 +66,11 @@ def measured(
         config = config.with_(layers=(first, *(config.layers[1],) * layers, last))
         recipe = deeper(recipe)
     recipe = recipe.with_(epochs=epochs or recipe.epochs)
-    accuracies, prints, began = [], [], time.perf_counter()
-    for seed in range(seeds):
-        network = start_network(config, sizes(config), recipe, dataset, seed, encoder)
-        trained(network, dataset, test_every=recipe.epochs)
-        accuracies.append(network.history[-1]["test_accuracy"])
-        prints.append(network.sha256)
+    began = time.perf_counter()
     return {
         "layers": list(config.layers),
         "epochs": recipe.epochs,
-        "accuracies": accuracies,
-        "mean": statistics.mean(accuracies),
-        "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
-        "weight_sha256": prints,
+        **runs(dataset, config, recipe, encoder, seeds),
         "recipe": recipe.to_dict(),
         "seconds": round(time.perf_counter() - began, 1),
     }
@@ -83,8 +87,8 @@ def main() -> int:
     known(options.datasets, GOALS)
     found: dict[str, Any] = {}
     with in_one_line(json=options.json):
-        if options.only and options.json and options.json.exists():
-            found = json.loads(options.json.read_text())["results"]
+        if options.only:
+            found = rows_of(options.json)
         for name in options.datasets:
             dataset = load_dataset(where(name))
             entry = found.setdefault(name, {})

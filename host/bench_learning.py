@@ -25,6 +25,7 @@ from .bench_runs import configured, run
 from .bench_search import Choice, draw
 from .bench_store import Store
 from .bench_tasks import TASKS, Task, subset
+from .study import summed
 from .train import versions
 
 #: Changes when the same key would mean another run.
@@ -271,9 +272,7 @@ def summary(task: Task, rule: Rule, choice: Choice, records: list[dict[str, Any]
     scheduled = statistics.mean(r["scheduled"] for r in records)
     plain = replace(rule, reset_term=rule.reset_term and choice.reset_term)
     return {
-        "accuracies": accuracies,
-        "mean": statistics.mean(accuracies),
-        "deviation": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        **summed(accuracies),
         "epochs": [r["epochs"] for r in records],
         "epochs_to_95": statistics.mean(r["epochs_to_95"] for r in records) if "epochs_to_95" in records[0] else None,
         "updates": round(statistics.mean(r["updates"] for r in records)),

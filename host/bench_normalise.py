@@ -13,8 +13,6 @@ after the last epoch; nothing was chosen by it.
 from __future__ import annotations
 
 import itertools
-import json
-import statistics
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,14 +23,12 @@ from solsa.contract import NetworkConfig
 from solsa.golden.baselines.network import Options, RuleNetwork, Samples
 from solsa.golden.baselines.rules import RULES
 
-from .bench_goals import GOALS, where
+from .bench_goals import GOALS, runs, where
 from .bench_options import held_back
 from .data import Dataset, load_dataset
-from .fast_golden import trained
-from .geometry import sizes
 from .recipe import NORMALISE, Recipe, initial_weights, per_group, per_layer
 from .start import plan_for
-from .study import StudyParser, in_one_line, keep, known
+from .study import StudyParser, in_one_line, keep, known, rows_of, summed
 from .train import quantise, shuffled, start_network
 
 #: Factors on the rates of the recipe, in float; filter groups; layers that have rates per neuron.
@@ -41,12 +37,6 @@ GROUPS = (1, 4)
 LAYERS = ("hidden", "all")
 #: Fixed point: references by name, off without.
 REFERENCES = {"off": (0.0,), "hidden": NORMALISE, "all": (NORMALISE[0], 2.0**-5)}
-
-
-def summed(accuracies: list[float]) -> dict[str, Any]:
-    """Mean and deviation of some runs."""
-    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
-    return {"accuracies": accuracies, "mean": statistics.mean(accuracies), "deviation": spread}
 
 
 class FloatStudy:
@@ -130,13 +120,7 @@ def fixed(
             continue
         config = plain.with_(groups=groups, normalise=layers != "off")
         own = recipe.with_(normalise=references if config.normalise else ())
-        accuracies, prints = [], []
-        for seed in range(seeds):
-            network = start_network(config, sizes(config), own, dataset, seed, encoder)
-            trained(network, dataset, test_every=recipe.epochs)
-            accuracies.append(network.history[-1]["test_accuracy"])
-            prints.append(network.sha256)
-        yield name, {**summed(accuracies), "weight_sha256": prints}
+        yield name, runs(dataset, config, own, encoder, seeds)
 
 
 def main() -> int:
@@ -149,8 +133,8 @@ def main() -> int:
     known(options.datasets, GOALS)
     results: dict[str, Any] = {}
     with in_one_line(json=options.json):
-        if options.go_on and options.json and options.json.exists():
-            results = json.loads(options.json.read_text())["results"]
+        if options.go_on:
+            results = rows_of(options.json)
         for name, part in itertools.product(options.datasets, ("fixed", "float")):
             if options.only not in (None, part):
                 continue

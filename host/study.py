@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import FAILED, USER_ERRORS, WRONG_USE, stop
-from .files import check_file, write_json
+from .files import OutputError, check_file, write_json
 from .train import versions
 
 #: Options that count something.
@@ -71,11 +72,19 @@ def in_one_line(**files: Path | None) -> Iterator[None]:
 
 
 def rows_of(path: Path | None, part: str = "results") -> dict[str, Any]:
-    """Rows of an earlier result, for those that are not measured again; none of a file that is something else."""
+    """Rows of an earlier result, for those that are not measured again; OutputError for a file that holds none."""
+    if path is None or not path.exists():
+        return {}
     try:
-        return dict(json.loads(path.read_text())[part]) if path and path.exists() else {}
-    except (ValueError, KeyError, TypeError):
-        return {}  # written over, as by every command
+        return dict(json.loads(path.read_text()).get(part, {}))
+    except (ValueError, TypeError, AttributeError):
+        raise OutputError(f"{path}: holds no result, allowed is one of this command or a new file") from None
+
+
+def summed(accuracies: list[float]) -> dict[str, Any]:
+    """Accuracies of some runs, their mean and deviation."""
+    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+    return {"accuracies": accuracies, "mean": statistics.mean(accuracies), "deviation": spread}
 
 
 def keep(path: Path | None, **found: Any) -> None:

@@ -128,6 +128,9 @@ def test_an_unknown_data_set_is_refused(
         (bench_widths, ["--draw", "{t}/w.json", "--picture", "{t}/p.png"],
          "--draw {t}/w.json: not a result, allowed is what --json wrote"),
         (bench_goals, ["--json", "{t}/no/g.json"], "{t}/no"),
+        (bench_goals, ["--only", "one", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
+        (bench_normalise, ["--go-on", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
+        (bench_cues, ["cue_accumulation", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(
@@ -135,6 +138,7 @@ def test_what_is_wrong_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (tmp_path / "w.json").write_text('{"results": {"x": {}}}')
+    (tmp_path / "broken.json").write_text('{"results": ')
     monkeypatch.setattr(sys, "argv", ["x", *(word.format(t=tmp_path) for word in words)])
     with pytest.raises(SystemExit) as ended:
         module.main()
