@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,22 @@ def parse(text: str) -> tuple[str, str | None, float | None]:
     Raises
     ------
     ConfigError
-        For an unknown board or preset, or a clock that is no number.
+        For an unknown board or preset, or a clock that is no number above 0.
     """
     rest, at, mhz = text.partition("@")
     board, _, name = rest.partition(":")
     find_board(board)
     if name:
         preset(name)
+    if not at:
+        return board, name or None, None
     try:
-        return board, name or None, float(mhz) if at else None
+        clock = float(mhz)
     except ValueError:
-        raise ConfigError(f"{text}: {mhz!r} is no clock, allowed a number of MHz") from None
+        clock = nan
+    if not 0 < clock < inf:
+        raise ConfigError(f"{text}: {mhz!r} is no clock, allowed a number of MHz above 0")
+    return board, name or None, clock
 
 
 def run(builds: Sequence[str], results: Path, say: Callable[[str], None], build: Build = build_board) -> list[str]:

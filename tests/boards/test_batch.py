@@ -37,6 +37,15 @@ def test_a_clock_may_be_named() -> None:
     assert batch.parse("ulx3s_85f") == ("ulx3s_85f", None, None)
 
 
+@pytest.mark.parametrize("clock", ["", "nan", "inf", "-5", "0"])
+def test_a_clock_that_is_none_stops_before_the_first_build(
+    clock: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.main([f"icebreaker@{clock}", "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"icebreaker@{clock}: {clock!r} is no clock, allowed a number of MHz above 0\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("text", ["nothing", "icebreaker:nothing", "icebreaker@nothing"])
 def test_unknown_names_stop_before_the_first_build(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
