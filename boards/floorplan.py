@@ -16,14 +16,16 @@ import re
 from collections import defaultdict
 from typing import Any
 
+from solsa.rtl.lanes import CLUSTER
+
 #: Device of the platforms with this grid.
 DEVICE = "LFE5U-85F"
-#: Lanes of a cluster, and groups of four sites that it may use.
-CLUSTER, GROUPS, SITES = 8, 6, 4
+#: Groups of four sites that a cluster may use; the group in the middle.
+GROUPS, SITES, MIDDLE = 6, 4, 6
 #: Rows of the grid that have block RAMs, and multipliers.
 MEMORY_ROWS, MULTIPLIER_ROWS = (22, 46, 70, 82), (10, 34, 58)
-#: Columns of the sites of a group from its first on, and names of the multipliers' sites.
-_MEMORY_COLUMNS, _MULTIPLIER_COLUMNS, _MULTIPLIER_NAMES = (0, 2, 4, 6), (0, 1, 4, 5), (0, 1, 4, 5)
+#: Name of a kind's sites, and by site of a group its column from the group's first on and its number.
+_KINDS = {"DP16KD": ("EBR", (0, 2, 4, 6), (0, 1, 2, 3)), "MULT18X18D": ("MULT18_", (0, 1, 4, 5), (0, 1, 4, 5))}
 #: Half row of each cluster: row of its block RAMs, side, whether its lanes go from the middle outward, and the row of
 #: each lane's multipliers, or the two rows of the one and the other.
 _HALVES = (
@@ -37,7 +39,7 @@ _HALVES = (
     (70, "left", False, (34, 58)),
 )
 #: Groups of multipliers that are left for the rest of the core: its arithmetic is in one place.
-_CORE = {10: range(4, 9), 34: range(6, 7), 58: range(6, 7)}
+_CORE = {10: range(MIDDLE - 2, MIDDLE + 3), 34: (MIDDLE,), 58: (MIDDLE,)}
 #: Cells of the rest of the core that go to the middle group of a row, so that neighbours stay together.
 _MIDDLE = (
     ("DP16KD", 22, r"\.neurons\.(late_)?memory\."),
@@ -51,9 +53,16 @@ _BANK = re.compile(r"\.lanes\.lane(\d+)\.bank\.")
 _OPERAND = re.compile(r"\.lanes\.lane(\d+)\.[ab]_right$")
 
 
-def column(group: int, offset: int) -> int:
+def column(kind: str, group: int, site: int) -> int:
     """Column of a site; the groups right of the middle lie two columns further."""
-    return 4 + 9 * group + (2 if group >= 7 else 0) + offset
+    return 4 + 9 * group + (2 if group > MIDDLE else 0) + _KINDS[kind][1][site]
+
+
+def _put(cell: dict[str, Any], row: int, group: int, site: int) -> None:
+    """Give a cell its site."""
+    kind = cell["type"]
+    name, _, numbers = _KINDS[kind]
+    cell["attributes"]["BEL"] = f"X{column(kind, group, site)}/Y{row}/{name}{numbers[site]}"
 
 
 def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
@@ -82,22 +91,20 @@ def plan(design: dict[str, Any], lanes: int, top: str = "top") -> int:
     free = {y: {(k, i) for k in range(13) if k not in _CORE[y] for i in range(SITES)} for y in MULTIPLIER_ROWS}
     placed = 0
     for cluster, (row, side, outward, rows) in zip(clusters, _HALVES, strict=False):
-        groups = list(range(GROUPS)) if side == "left" else list(range(7, 7 + GROUPS))
+        groups = range(GROUPS) if side == "left" else range(MIDDLE + 1, MIDDLE + 1 + GROUPS)
         sites = [(k, i) for k in groups for i in range(SITES)]
         if outward == (side == "left"):
             sites.reverse()
         for p in cluster:
             own = [sites.pop(0) for _ in banks[p]]
-            for name, (group, i) in zip(banks[p], own, strict=True):
-                x = column(group, _MEMORY_COLUMNS[i])
-                module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{row}/EBR{i}"
-            middle = sum(column(k, _MEMORY_COLUMNS[i]) for k, i in own) / len(own)
+            for name, site in zip(banks[p], own, strict=True):
+                _put(module["cells"][name], row, *site)
+            middle = sum(column("DP16KD", *site) for site in own) / len(own)
             for name, y in zip(multipliers[p], (rows[0], rows[-1]), strict=True):
                 here = [site for site in free[y] if site[0] in groups]
-                k, i = min(here, key=lambda site: (abs(column(site[0], _MULTIPLIER_COLUMNS[site[1]]) - middle), site))
-                free[y].remove((k, i))
-                x = column(k, _MULTIPLIER_COLUMNS[i])
-                module["cells"][name]["attributes"]["BEL"] = f"X{x}/Y{y}/MULT18_{_MULTIPLIER_NAMES[i]}"
+                best = min(here, key=lambda site: (abs(column("MULT18X18D", *site) - middle), site))
+                free[y].remove(best)
+                _put(module["cells"][name], y, *best)
             placed += len(own) + 2
     return placed + _middle(module)
 
@@ -108,11 +115,7 @@ def _middle(module: dict[str, Any]) -> int:
         of_kind = sorted(name for name, cell in module["cells"].items() if cell["type"] == kind)
         names = [name for name in of_kind if re.search(pattern, name)]
         for i, name in enumerate(names[:SITES]):
-            if kind == "DP16KD":
-                place = f"X{column(6, _MEMORY_COLUMNS[i])}/Y{row}/EBR{i}"
-            else:
-                place = f"X{column(6, _MULTIPLIER_COLUMNS[i])}/Y{row}/MULT18_{_MULTIPLIER_NAMES[i]}"
-            module["cells"][name]["attributes"]["BEL"] = place
+            _put(module["cells"][name], row, MIDDLE, i)
             placed += 1
     return placed
 
