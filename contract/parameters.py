@@ -240,21 +240,25 @@ def decode_rate(rate: Rate, offset: int) -> float:
     return rate[0] * 2.0 ** -(rate[1] + offset)
 
 
-def surrogate_table(config: NetworkConfig, width: float, reach: float = 4.0) -> tuple[tuple[int, ...], int]:
-    """Gaussian surrogate exp(-(|V-theta|/width)**2 / 2) as (table, shift).
+def surrogate_table(
+    config: NetworkConfig, width: float, peak: float = 1.0, reach: float = 4.0
+) -> tuple[tuple[int, ...], int]:
+    """Gaussian surrogate peak * exp(-(|V-theta|/width)**2 / 2) as (table, shift).
 
     The Gaussian is the surrogate of the first author's public code (SPEC section 1). The table spans at least ``reach``
     widths, its last entry is zero, every entry is taken in the middle of its interval.
     """
     if not width > 0:
         raise ConfigError(f"surrogate width is {width}, allowed above 0")
+    if not 0.0 < peak <= 1.0:
+        raise ConfigError(f"surrogate peak is {peak}, allowed above 0, at most 1")
     f, entries = config.formats, config.surrogate_entries
     span = reach * width * f.membrane.one
     shift = max(0, math.ceil(math.log2(span / entries)))
     if shift >= 1 << SURROGATE_SHIFT_BITS:
         raise ConfigError(f"surrogate width is {width}, too wide for the table")
     middles = [((i + 0.5) * (1 << shift)) / f.membrane.one for i in range(entries)]
-    table = [round(math.exp(-0.5 * (m / width) ** 2) * f.surrogate.one) for m in middles]
+    table = [round(peak * math.exp(-0.5 * (m / width) ** 2) * f.surrogate.one) for m in middles]
     table[-1] = 0
     return tuple(table), shift
 
@@ -267,6 +271,7 @@ def make_parameters(
     theta: float = 1.0,
     rho: float = 1.0,
     surrogate_width: float = 0.5,
+    surrogate_peak: float = 1.0,
     rates: tuple[float, ...] = (),
     adapt_rates: tuple[float, ...] = (),
     a_min: float = 0.0,
@@ -292,7 +297,7 @@ def make_parameters(
         With the name, value and allowed range of what does not fit.
     """
     f = config.formats
-    table, shift = surrogate_table(config, surrogate_width)
+    table, shift = surrogate_table(config, surrogate_width, surrogate_peak)
     depth = config.depth
     made = Parameters(
         theta=(f.threshold.from_float(theta),) * depth,

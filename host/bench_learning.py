@@ -25,21 +25,26 @@ from .bench_runs import configured, run
 from .bench_search import Choice, draw
 from .bench_store import Store
 from .bench_tasks import TASKS, Task, subset
+from .recipe import Recipe
 from .study import summed
 from .train import versions
 
 #: Changes when the same key would mean another run.
-PROTOCOL = 1
+PROTOCOL = 2
 TUNING_SEED = 100
-#: What is tuned: name in results, rule, whether SOLSA's own switches are drawn.
+GATED = "solsa_gate"
+#: What is tuned: name in results, rule, whether SOLSA's own switches are drawn. ``solsa_gate`` is not in the core: what
+#: SOLSA would be if h were filtered as the readout filters.
 TUNED: dict[str, tuple[str, bool]] = {
     "solsa": ("solsa", True),
     "solsa_even": ("solsa", False),
+    GATED: ("solsa", True),
     **{name: (name, False) for name in RULES if name != "solsa"},
 }
 TITLES = {
     "solsa": "SOLSA",
     "solsa_even": "SOLSA, evenly spaced updates only",
+    GATED: "SOLSA, h filtered as the readout filters (not in the core)",
     "solsa_fixed": "SOLSA, evenly spaced updates, fixed point",
     **{name: rule.title for name, rule in RULES.items() if name != "solsa"},
 }
@@ -142,7 +147,7 @@ class Bench:
         rule, enhanced = TUNED[name]
         entries = []
         for index in range(self.plan.configurations):
-            choice = draw(self.task(dataset), index, enhanced=enhanced)
+            choice = draw(self.task(dataset), index, enhanced=enhanced, gate=name == GATED)
             stage = f"tune {name} {index + 1}/{self.plan.configurations}"
             entries.append((*self.judged(dataset, rule, choice, stage), -index, choice))
         best = max(entries, key=lambda entry: entry[:3])
@@ -247,6 +252,9 @@ def variants(best: Choice) -> dict[str, Choice]:
         "adaptive filters: off": best.with_(recipe=recipe.with_(adapt_rates=(0.0, 0.0))),
         "adaptive filters: on": best.with_(recipe=recipe.with_(adapt_rates=(rate, 0.0))),
         "reset term: off": best.with_(reset_term=False),
+        "surrogate peak: 0.1": best.with_(recipe=peaked(recipe, 0.1)),
+        "surrogate peak: 1": best.with_(recipe=peaked(recipe, 1.0)),
+        "filtered h: on": best.with_(gate=True),
         "one filter group": best.with_(groups=1),
         "rate per post: on": best.with_(normalise=True),
         "recurrent hidden layer": best.with_(recurrent=True),
@@ -263,6 +271,13 @@ def variants(best: Choice) -> dict[str, Choice]:
         found["schedule: searched"] = best.with_(schedule="searched", recipe=recipe.with_(updates=9))
         found["schedule: even"] = best.with_(schedule="even", recipe=recipe.with_(updates=9))
     return {"as tuned": best, **found}
+
+
+def peaked(recipe: Recipe, peak: float) -> Recipe:
+    """Recipe with another peak of the surrogate and hidden rates that make up for it in the errors."""
+    *hidden, last = recipe.rates
+    factor = recipe.surrogate_peak / peak
+    return recipe.with_(surrogate_peak=peak, rates=(*(rate * factor for rate in hidden), last))
 
 
 def summary(task: Task, rule: Rule, choice: Choice, records: list[dict[str, Any]]) -> dict[str, Any]:

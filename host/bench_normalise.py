@@ -72,7 +72,8 @@ class FloatStudy:
         even = np.ptp(self.train.lengths) == 0
         network = RuleNetwork(
             config.layers, [w / config.formats.weight.one for w in initial_weights(config, recipe, seed)], a, lam,
-            RULES["solsa"], theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width, seed=seed,
+            RULES["solsa"], theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width,
+            peak=recipe.surrogate_peak, seed=seed,
             options=Options(window=recipe.decided(self.train.longest) if even else 0, **options),
         )  # fmt: skip
         order = np.random.PCG64(np.random.SeedSequence([seed, 1]))

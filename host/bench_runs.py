@@ -62,11 +62,12 @@ class FloatLearner:
         )
         self.network = RuleNetwork(
             config.layers, weights, a, lam, replace(rule, reset_term=rule.reset_term and choice.reset_term),
-            theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width, seed=seed,
+            theta=recipe.theta, rho=recipe.rho, width=recipe.surrogate_width,
+            peak=recipe.surrogate_peak, seed=seed,
             options=Options(
                 adapt=recipe.adapts, a_max=recipe.a_max, stop_after=choice.stop_after, stop_margin=choice.stop_margin,
                 normalise="row" if choice.normalise else "", recurrent=choice.recurrent, regression=task.regression,
-                window=task.window,
+                window=task.window, gate=choice.gate,
             ),
         )  # fmt: skip
 

@@ -29,6 +29,7 @@ class Choice:
     reset_term: bool = True
     normalise: bool = False
     recurrent: bool = False
+    gate: bool = False
     groups: int = 4
     hidden: tuple[int, ...] = (64,)
 
@@ -49,15 +50,15 @@ class Choice:
             raise ConfigError(f"configuration: {error}") from None
 
 
-def draw(task: Task, index: int, *, enhanced: bool = False) -> Choice:
+def draw(task: Task, index: int, *, enhanced: bool = False, gate: bool = False) -> Choice:
     """Configuration number ``index`` for a task.
 
     Time constants reach from one step to at most half a sample. Start weights and rates follow the number of inputs and
-    the gain of the filters, so that one range serves all data sets. ``enhanced`` adds SOLSA's own switches; everything
-    else is the same draw for all rules.
+    the gain of the filters, so that one range serves all data sets. ``enhanced`` adds SOLSA's own switches, ``gate`` is
+    that option; everything else is the same draw for all rules.
     """
     recipe = _drawn(task, index)
-    choice = Choice(recipe=recipe)
+    choice = Choice(recipe=recipe, gate=gate)
     if not enhanced:
         return choice
     own = np.random.default_rng([zlib.crc32(task.name.encode()), index, 1])
@@ -88,6 +89,8 @@ def _drawn(task: Task, index: int) -> Recipe:
     open_out = (1 - out_a) * (1 - out_lam)
     sd = _between(rng, 0.6, 2.4) * (open_hidden / inputs) ** 0.5
     updates = int(rng.choice((3, 9, EVERY_STEP)))
+    # Errors of hidden layers have the factor of the peak; the rate makes up for it.
+    peak = float(np.random.default_rng([zlib.crc32(task.name.encode()), index, 2]).choice((1.0, 0.3, 0.1)))
     per_update = 9.0 / min(updates, task.window or steps, steps)
     hidden_rate = _between(rng, 2.0**-9, 2.0**-3) * min(1.0, 12 / inputs) * open_hidden / 0.35 * min(2.0, per_update)
     out_rate = _between(rng, 2.0**-6, 2.0**-2) * 64 / hidden * (open_out / 0.54) ** 2 * min(2.0, per_update)
@@ -95,8 +98,9 @@ def _drawn(task: Task, index: int) -> Recipe:
         a=(a, (out_a,) * 4),
         lam=(lam, (out_lam,) * 4),
         surrogate_width=float(rng.choice((0.3, 0.5, 1.0))),
+        surrogate_peak=peak,
         weight_sd=(sd, 0.01),
-        rates=(hidden_rate, out_rate),
+        rates=(hidden_rate / peak, out_rate),
         adapt_rates=(0.0, 0.0),
         final=float(rng.choice((0.05, 0.15))),
         updates=updates,

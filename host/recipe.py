@@ -39,8 +39,10 @@ class Recipe:
         Filter and membrane constants [layer][group].
     theta, rho : float
         Threshold and soft reset.
-    surrogate_width : float
-        Width of the Gaussian surrogate, in units of the membrane.
+    surrogate_width, surrogate_peak : float
+        Width of the Gaussian surrogate, in units of the membrane, and its value at the threshold. A lower peak makes
+        errors of hidden layers smaller, which the rate makes up for, and the reset's share rho*h of the traces' decay,
+        which nothing does: docs/decisions/0016-surrogate-peak.md.
     weight_sd : tuple of float
         Standard deviation of the start weights, per layer.
     recurrent_sd : float
@@ -83,6 +85,7 @@ class Recipe:
     theta: float = 1.0
     rho: float = 1.0
     surrogate_width: float = 0.5
+    surrogate_peak: float = 1.0
     weight_sd: tuple[float, ...]
     rates: tuple[float, ...]
     adapt_rates: tuple[float, ...] = (0.0, 0.0)
@@ -139,6 +142,7 @@ class Recipe:
             theta=self.theta,
             rho=self.rho,
             surrogate_width=self.surrogate_width,
+            surrogate_peak=self.surrogate_peak,
             rates=tuple(rate * factor for rate in per_layer(self.rates, config.depth)),
             adapt_rates=tuple(rate * factor for rate in per_layer(self.adapt_rates, config.depth)),
             a_max=self.a_max,
@@ -186,7 +190,7 @@ class Recipe:
 _LATER = frozenset(
     {
         "search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd", "normalise",
-        "normalise_limit",
+        "normalise_limit", "surrogate_peak",
     }
 )  # fmt: skip
 

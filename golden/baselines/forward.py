@@ -48,6 +48,7 @@ class Constants(NamedTuple):
     theta: float
     rho: float
     width: float
+    peak: float
     recurrent: int
     #: ``target`` readout: delta = V - y instead of softmax(V) - y.
     regression: int
@@ -70,6 +71,8 @@ class Constants(NamedTuple):
     stop_margin: float
     #: Last steps of a sample that its decision sums the readout over; 0 is all of them.
     window: int
+    #: Hidden errors are multiplied with h through the filters of the readout, not with h of the step.
+    gate: int
 
 
 class State(NamedTuple):
@@ -92,6 +95,9 @@ class State(NamedTuple):
     grad: Array
     grad_a: Array
     score: Array
+    #: h after the first and the second filter of the readout.
+    gate_once: Array
+    gate: Array
 
 
 @compiled
@@ -111,6 +117,8 @@ def reset(s: Any) -> None:
     s.grad.fill(0.0)
     s.grad_a.fill(0.0)
     s.score.fill(0.0)
+    s.gate_once.fill(0.0)
+    s.gate.fill(0.0)
 
 
 @compiled
@@ -130,6 +138,8 @@ def forward(net: Any, c: Any, s: Any, x: Any, learn: bool) -> None:
         _neurons(net, c, s, layer, posts, pres, layer < depth - 1)
         if learn and c.trace == FILTERED and layer < depth - 1:
             _eligibilities(net, s, layer, posts, pres, depth - 1)
+        if learn and c.gate and layer < depth - 1:
+            _gates(net, s, layer, posts, depth - 1)
     last, score = s.membrane[depth - 1], s.score
     for i in range(net.sizes[depth]):
         score[i] += last[i]
@@ -172,7 +182,7 @@ def _neurons(net: Any, c: Any, s: Any, layer: int, posts: int, pres: int, spikin
             distance = membrane - c.theta
             s.spike[layer, i] = 1.0 if distance > 0.0 else 0.0
             scaled = distance / c.width
-            s.h[layer, i] = np.exp(-0.5 * scaled * scaled)
+            s.h[layer, i] = c.peak * np.exp(-0.5 * scaled * scaled)
 
 
 @compiled
@@ -184,6 +194,15 @@ def _eligibilities(net: Any, s: Any, layer: int, posts: int, pres: int, last: in
         for j in range(pres):
             once[j] = a * once[j] + h * P[j]
             twice[j] = lam * twice[j] + once[j]
+
+
+@compiled
+def _gates(net: Any, s: Any, layer: int, posts: int, last: int) -> None:
+    """h through the two filters of the readout, whose groups must be alike: one word per neuron for each."""
+    a, lam = net.a[last, 0], net.lam[last, 0]
+    for i in range(posts):
+        s.gate_once[layer, i] = a * s.gate_once[layer, i] + s.h[layer, i]
+        s.gate[layer, i] = lam * s.gate[layer, i] + s.gate_once[layer, i]
 
 
 @compiled

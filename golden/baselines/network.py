@@ -63,7 +63,7 @@ class Options:
 
     Filters that adapt, early stop, rates per post (a form of :data:`solsa.golden.baselines.online.FORMS`, the means at
     which rates are as given, per layer, and the largest power of two), own spikes as pre signals, a readout that
-    follows a signal, how many last steps decide.
+    follows a signal, how many last steps decide, hidden errors multiplied with h through the filters of the readout.
     """
 
     adapt: bool = False
@@ -76,6 +76,7 @@ class Options:
     recurrent: bool = False
     regression: bool = False
     window: int = 0
+    gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class RuleNetwork:
         [L, G].
     rule : Rule
         From :data:`solsa.golden.baselines.rules.RULES`.
-    theta, rho, width : float
-        Threshold, soft reset, width of the Gaussian surrogate.
+    theta, rho, width, peak : float
+        Threshold, soft reset, width of the Gaussian surrogate, its value at the threshold.
     options : Options
         Switches.
     seed : int
@@ -110,7 +111,7 @@ class RuleNetwork:
     Raises
     ------
     ValueError
-        If a shape does not fit, or e-prop's readout has groups of different constants.
+        If a shape does not fit, or the readout of e-prop or of the option gate has groups of different constants.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class RuleNetwork:
         theta: float = 1.0,
         rho: float = 1.0,
         width: float = 0.5,
+        peak: float = 1.0,
         options: Options | None = None,
         seed: int = 0,
     ) -> None:
@@ -140,8 +142,8 @@ class RuleNetwork:
         groups = constants[0].shape[-1]
         if any(v.shape != (depth, groups) for v in constants):
             raise ValueError(f"a and lam have shapes {[v.shape for v in constants]}, needed is [{depth}, groups]")
-        if rule.trace == FILTERED and any(np.ptp(v[-1]) for v in constants):
-            raise ValueError("e-prop filters as the readout does, whose groups must have the same constants")
+        if (rule.trace == FILTERED or options.gate) and any(np.ptp(v[-1]) for v in constants):
+            raise ValueError("e-prop and gate filter as the readout does, whose groups must have the same constants")
         posts, pre = max(sizes[1:]), max(pres)
         weight = np.zeros((depth, posts, pre))
         for i, w in enumerate(given):
@@ -153,12 +155,13 @@ class RuleNetwork:
             )
         self._net = Net(np.array(sizes), np.array(pres), weight, constants[0], constants[1], local)
         self._c = Constants(
-            theta=float(theta), rho=float(rho), width=float(width), recurrent=int(options.recurrent),
-            regression=int(options.regression), trace=rule.trace, signal=rule.signal, reset_term=int(rule.reset_term),
-            adapt=int(options.adapt), a_min=0.0, a_max=float(options.a_max), accumulate=int(rule.accumulate),
-            normalise=online.FORMS.index(options.normalise), reference=np.array(options.reference or (1.0,) * depth),
-            largest=options.largest, stop_after=int(options.stop_after),
-            stop_margin=float(options.stop_margin), window=int(options.window),
+            theta=float(theta), rho=float(rho), width=float(width), peak=float(peak),
+            recurrent=int(options.recurrent), regression=int(options.regression), trace=rule.trace, signal=rule.signal,
+            reset_term=int(rule.reset_term), adapt=int(options.adapt), a_min=0.0, a_max=float(options.a_max),
+            accumulate=int(rule.accumulate), normalise=online.FORMS.index(options.normalise),
+            reference=np.array(options.reference or (1.0,) * depth), largest=options.largest,
+            stop_after=int(options.stop_after), stop_margin=float(options.stop_margin), window=int(options.window),
+            gate=int(options.gate),
         )  # fmt: skip
         synapses, none = (depth, posts, pre), (depth, 0, 0)
         filters = (depth, groups, pre)

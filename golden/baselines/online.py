@@ -31,7 +31,8 @@ _KEEP = 1.0 - 2.0**-6
 def errors(net: Any, c: Any, s: Any, label: int, target: Any) -> None:
     """delta of every layer in this step, from the weights before its update.
 
-    The hidden delta holds the factor h, except for e-prop, whose eligibility has it already.
+    The hidden delta holds the factor h, with the option ``gate`` the filtered h; not for e-prop, whose eligibility has
+    it already.
     """
     last = net.sizes.size - 2
     readout_error(net, c, s, label, target, s.delta[last])
@@ -51,7 +52,7 @@ def errors(net: Any, c: Any, s: Any, label: int, target: Any) -> None:
                     below[j] += d * row[j]
         if c.trace != FILTERED:
             for j in range(posts):
-                below[j] *= s.h[layer, j]
+                below[j] *= s.gate[layer, j] if c.gate else s.h[layer, j]
 
 
 @compiled
