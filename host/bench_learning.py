@@ -188,7 +188,7 @@ class Bench:
             yield self._content(results, ablations)
         if self.plan.fixed:
             for dataset in self.plan.datasets:
-                if FIXED_BASE in self.plan.rules and not self.task(dataset).regression:
+                if FIXED_BASE in self.plan.rules:
                     choice, _ = self.tuned(dataset, FIXED_BASE)
                     results[dataset][FIXED] = self.measured(dataset, FIXED, choice, fixed=True)
                     yield self._content(results, ablations)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from solsa.contract import NetworkConfig
+from solsa.contract import NetworkConfig, Readout
 from solsa.golden.baselines.network import Options, RuleNetwork, Samples
 from solsa.golden.baselines.rules import RULES, Rule
 from solsa.golden.compiled import CompiledCore
@@ -18,6 +18,7 @@ from solsa.golden.compiled import CompiledCore
 from .bench_search import Choice
 from .bench_tasks import Task
 from .recipe import Recipe, initial_weights, per_group, per_layer
+from .words import Ints
 
 FloatArray = NDArray[np.float64]
 #: Epochs between two probe sweeps, and samples of a sweep.
@@ -114,18 +115,40 @@ class FixedLearner:
 
     def scores(self, samples: Samples) -> tuple[FloatArray, float]:
         """Decide without learning."""
+        if self._config.readout is Readout.TARGET:
+            return np.zeros((len(samples), self._config.outputs)), self._followed(samples)
         found = np.array([self._sample(samples, n, False) for n in range(len(samples))], dtype=np.float64)
         return found / self._config.formats.score.one, 0.0
+
+    def _followed(self, samples: Samples) -> float:
+        """Mean squared error of the readout's membranes; samples are not learned."""
+        core, one, total = self.core, self._config.formats.membrane.one, 0.0
+        for n in range(len(samples)):
+            inputs, row = self._inputs(samples, n), samples.starts[n]
+            core.reset_sample()
+            for t in range(len(inputs)):
+                core.run(inputs[t : t + 1])
+                membrane = core.state.layers[-1].membrane / one
+                total += float(np.sum((membrane - samples.targets[row + t]) ** 2))
+        return total / samples.targets.size
+
+    def _inputs(self, samples: Samples, n: int) -> Ints:
+        one = self._config.formats.input.one
+        return np.rint(samples.x[samples.starts[n] : samples.starts[n + 1]] * one).astype(np.int64)
 
     def probe(self, samples: Samples, order: Sequence[int]) -> FloatArray:
         """Not part of the core."""
         raise NotImplementedError
 
     def _sample(self, samples: Samples, n: int, learn: bool) -> Any:
-        core, one = self.core, self._config.formats.input.one
-        inputs = np.rint(samples.x[samples.starts[n] : samples.starts[n + 1]] * one).astype(np.int64)
+        core, inputs = self.core, self._inputs(samples, n)
         label, adapt = int(samples.labels[n]), learn and self._recipe.adapts
         core.reset_sample()
+        if self._config.readout is Readout.TARGET:
+            fmt = self._config.formats.target
+            wanted = np.rint(samples.targets[samples.starts[n] : samples.starts[n + 1]] * fmt.one).astype(np.int64)
+            core.run(inputs, targets=np.clip(wanted, fmt.min, fmt.max), learn=learn, adapt=adapt)
+            return core.state.score
         first = max(0, len(inputs) - self._window) if self._window else 0
         core.run(inputs[:first], label=label, learn=learn, adapt=adapt)
         early = core.state.score.copy()

@@ -95,6 +95,18 @@ def test_surrogate_width_refused(width: float) -> None:
         surrogate_table(CONFIG, width)
 
 
+def test_a_lower_peak_scales_the_table() -> None:
+    (whole, shift), (low, same) = surrogate_table(CONFIG, 0.5), surrogate_table(CONFIG, 0.5, 0.25)
+    assert shift == same
+    assert all(abs(4 * h - full) <= 2.5 for h, full in zip(low, whole, strict=True))
+
+
+@pytest.mark.parametrize("peak", [0.0, -0.5, 1.001, math.nan])
+def test_surrogate_peak_refused(peak: float) -> None:
+    with pytest.raises(ConfigError, match=f"surrogate peak is {peak}, allowed above 0, at most 1"):
+        surrogate_table(CONFIG, 0.5, peak)
+
+
 def test_surrogate_too_wide() -> None:
     with pytest.raises(ConfigError, match="too wide for the table"):
         surrogate_table(CONFIG, 1e9)

@@ -67,8 +67,9 @@ class Case:
         return Samples.pack(self.inputs[:count], [LABEL, 1][:count], wanted)
 
     def network(self, rule: str, **options: Any) -> RuleNetwork:
+        peak = options.pop("peak", 1.0)
         return RuleNetwork(
-            self.layers, self.weights, self.a, self.lam, RULES[rule], theta=THETA, width=WIDTH,
+            self.layers, self.weights, self.a, self.lam, RULES[rule], theta=THETA, width=WIDTH, peak=peak,
             options=Options(recurrent=self.recurrent, **options),
         )  # fmt: skip
 
@@ -259,6 +260,35 @@ def test_solsa_learns_as_the_float_reference(layers: tuple[int, ...], recurrent:
     np.testing.assert_allclose(scores[0], total, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("layers", [(5, 8, 4), (5, 8, 7, 4)])
+@pytest.mark.parametrize("peak", [1.0, 0.3])
+def test_filtered_h_passes_the_filters_of_the_readout(layers: tuple[int, ...], peak: float) -> None:
+    """Option gate: hidden errors are multiplied with sum_t' K[t - t'] h[t'], K what a spike leaves in the readout."""
+    case, depth, t = Case(layers), len(layers) - 1, STEPS - 2
+    core = FloatCore(layers, 2, "membrane", case.weights, case.a, case.lam,
+                     surrogate=gaussian_surrogate(WIDTH, peak), theta=THETA)  # fmt: skip
+    a, lam = case.a[-1, 0], case.lam[-1, 0]
+    kernel = [sum(lam**i * a ** (n - i) for i in range(n + 1)) for n in range(STEPS)]
+    states = [core.step(x, learn=True) for x in case.inputs[0][: t + 1]]
+    power = np.exp(states[-1].output - states[-1].output.max())
+    deltas = [power / power.sum() - np.eye(4)[LABEL]]
+    for layer in range(depth - 1, 0, -1):
+        gate = sum(kernel[t - n] * state.surrogate[layer - 1] for n, state in enumerate(states))
+        deltas.insert(0, gate * (case.weights[layer].T @ deltas[0]))
+    only = np.arange(STEPS) == t
+    ours, plain = case.gradients("solsa", only, gate=True, peak=peak), case.gradients("solsa", only, peak=peak)
+    for layer, (gradient, delta) in enumerate(zip(ours, deltas, strict=True)):
+        assert_close(gradient, delta[:, None] * states[-1].eps[layer])
+    assert np.abs(ours[0] - plain[0]).max() > 1e-3 * np.abs(ours[0]).max()
+
+
+def test_a_lower_peak_only_scales_errors_where_the_reset_is_left_out() -> None:
+    case, only = Case(), np.arange(STEPS) == 8
+    for rule, same in (("ottt", True), ("eprop", True), ("decolle", True), ("ostl", False), ("bptt", False)):
+        whole, low = case.gradients(rule, only)[0], case.gradients(rule, only, peak=0.25)[0]
+        assert np.allclose(0.25 * whole, low, rtol=1e-9, atol=1e-12) == same
+
+
 def test_probe_says_what_an_update_would_change() -> None:
     case, eta = Case(), np.array([0.3, 0.2])
     changes = case.network("solsa").probe(case.samples(), [0], eta)
@@ -322,5 +352,6 @@ def test_wrong_shapes_are_refused() -> None:
         RuleNetwork((5, 8, 3), case.weights, case.a, case.lam, RULES["solsa"])
     assert "(3, 8)" in str(raised.value)
     case.a[-1, 1] += 0.1
-    with pytest.raises(ValueError, match="e-prop"):
-        case.network("eprop")
+    for rule, options in (("eprop", {}), ("solsa", {"gate": True})):
+        with pytest.raises(ValueError, match="e-prop and gate"):
+            case.network(rule, **options)

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from solsa.golden.baselines.network import Samples
 from solsa.host import bench_learning, bench_tasks
-from solsa.host.bench_learning import TUNED, Bench, Plan, fold, variants
-from solsa.host.bench_runs import FixedLearner, first_schedule, searched
+from solsa.host.bench_learning import GATED, TUNED, Bench, Plan, fold, peaked, variants
+from solsa.host.bench_runs import FixedLearner, first_schedule, run, searched
 from solsa.host.bench_search import Choice, draw
 from solsa.host.bench_store import Store
 from solsa.host.bench_tasks import TASKS, Task, subset
@@ -24,6 +24,7 @@ from solsa.host.data import load_dataset
 from solsa.host.device import Device
 from solsa.host.plots_bench import draw_results
 from solsa.host.recipe import Recipe, recipe_for
+from solsa.host.synthetic import pattern_generation
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
 from learning_page import learning_page
@@ -170,6 +171,35 @@ def test_fixed_point_runs_are_those_of_a_device(task: Task) -> None:
     assert any((w != s).any() for w, s in zip(words, start, strict=True))
     for ours, wanted in zip(learner.core.state.layers, words, strict=True):
         assert np.array_equal(ours.weight, wanted)
+
+
+def test_a_followed_signal_in_fixed_point_is_near_float() -> None:
+    parts = [pattern_generation(n, seed) for n, seed in ((6, 1), (3, 2))]
+    task = bench_tasks._generated("pattern_generation", *parts, epochs=4)
+    choice = draw(task, 7)
+    real, fixed = (
+        run(task, "solsa", choice, 0, task.train, task.test, every_epoch=False, fixed=fixed) for fixed in (False, True)
+    )
+    assert fixed["updates"] == real["updates"]
+    assert fixed["loss"] == pytest.approx(real["loss"], rel=0.05)
+    untrained = run(task, "fixed", choice.with_(recipe=choice.recipe.with_(rates=(0.0, 0.0))), 0, task.train,
+                    task.test, every_epoch=False)  # fmt: skip
+    assert fixed["loss"] < 0.9 * untrained["loss"]
+
+
+def test_another_peak_keeps_the_size_of_hidden_errors(task: Task) -> None:
+    recipe = draw(task, 3).recipe
+    low = peaked(recipe, 0.1)
+    assert low.surrogate_peak == 0.1
+    assert low.rates[0] * 0.1 == pytest.approx(recipe.rates[0] * recipe.surrogate_peak)
+    assert low.rates[1] == recipe.rates[1]
+    assert {draw(task, index).recipe.surrogate_peak for index in range(1, 20)} == {1.0, 0.3, 0.1}
+
+
+def test_filtered_h_is_drawn_for_its_own_row_only(task: Task) -> None:
+    with_, without = draw(task, 3, enhanced=True, gate=True), draw(task, 3, enhanced=True)
+    assert with_ == without.with_(gate=True)
+    assert TUNED[GATED] == TUNED["solsa"]
 
 
 @pytest.mark.parametrize(("option", "allowed"), [("--datasets", "JapaneseVowels"), ("--rules", "solsa_even")])
