@@ -291,8 +291,8 @@ def summary(task: Task, rule: Rule, choice: Choice, records: list[dict[str, Any]
         "epochs": [r["epochs"] for r in records],
         "epochs_to_95": statistics.mean(r["epochs_to_95"] for r in records) if "epochs_to_95" in records[0] else None,
         "updates": round(statistics.mean(r["updates"] for r in records)),
-        "state_bits": state_bits(plain, config, task.steps, adapt=adapt),
-        "multiplies_per_step": round(multiplies(plain, config, scheduled, adapt=adapt)),
+        "state_bits": state_bits(plain, config, task.steps, adapt=adapt, gate=choice.gate),
+        "multiplies_per_step": round(multiplies(plain, config, scheduled, adapt=adapt, gate=choice.gate)),
         "schedules": [r["schedule"] for r in records if r["schedule"] is not None],
         "config": choice.to_dict(),
     }

@@ -342,6 +342,9 @@ def test_costs_agree_with_the_layout() -> None:
     assert state_bits(RULES["solsa"], config, 29, adapt=True) == sum(layout.state_bits().values())
     assert state_bits(RULES["bptt"], config, 29) == sum(layout.bptt_bits(29).values())
     assert state_bits(RULES["ottt"], config, 29) == state_bits(RULES["ottt"], config, 290)
+    more = state_bits(RULES["solsa"], config, 29, gate=True) - state_bits(RULES["solsa"], config, 29)
+    assert more == 2 * 64 * config.formats.current.width
+    assert multiplies(RULES["solsa"], config, 0.3, gate=True) == multiplies(RULES["solsa"], config, 0.3) + 2 * 64
     cost = {name: multiplies(rule, config, 0.3) for name, rule in RULES.items()}
     assert cost["fixed"] < cost["ottt"] < cost["solsa"] < cost["eprop"]
 
