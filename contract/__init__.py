@@ -3,6 +3,7 @@
 from .config import (
     CONTRACT_VERSION,
     OPTIONS,
+    PIPELINED_ONLY,
     PRESETS,
     BankKind,
     ConfigError,
@@ -18,6 +19,7 @@ from .registers import LayerRegister, NeuronField, Register, Space
 
 __all__ = [
     "OPTIONS",
+    "PIPELINED_ONLY",
     "CONTRACT_VERSION",
     "PRESETS",
     "BankKind",

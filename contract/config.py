@@ -93,6 +93,8 @@ class NetworkConfig:
         Hidden layers have their own spikes of the step before as further pre-synaptic signals.
     normalise : bool
         A running mean of |delta| per neuron, by which its learning rate is divided (docs/how_it_works.md).
+    filtered_surrogate : bool
+        Errors of hidden layers are multiplied with h as the readout's membrane filters it (docs/how_it_works.md).
     stream : bool
         A queue of requests: the host sends samples ahead of the core (contract/wire.py).
     formats : Formats
@@ -112,6 +114,7 @@ class NetworkConfig:
     probe: bool = False
     recurrent: bool = False
     normalise: bool = False
+    filtered_surrogate: bool = False
     stream: bool = False
     formats: Formats = field(default_factory=Formats)
 
@@ -147,8 +150,11 @@ class NetworkConfig:
             found.append("early_stop with readout target, which has no classes, allowed membrane or spike")
         if self.recurrent and len(self.layers) == 2:
             found.append("recurrent without a hidden layer, allowed with three sizes or more")
-        if self.serial and self.normalise:
-            found.append("normalise with the serial neuron unit, allowed is the pipelined one")
+        for name in PIPELINED_ONLY:
+            if self.serial and getattr(self, name):
+                found.append(f"{name} with the serial neuron unit, allowed is the pipelined one")
+        if self.filtered_surrogate and len(self.layers) == 2:
+            found.append("filtered_surrogate without a hidden layer, allowed with three sizes or more")
         if not found and self.stream and self.reply_slots < FEWEST_SLOTS:
             found.append(f"stream with frames of {self.frame_bytes} bytes, too few for {FEWEST_SLOTS} readouts of "
                          f"{self.outputs} outputs, allowed a larger frame_bytes")  # fmt: skip
@@ -180,6 +186,11 @@ class NetworkConfig:
     def post(self, layer: int) -> int:
         """M, neurons of a layer."""
         return self.layers[layer + 1]
+
+    @property
+    def surrogate_word(self) -> Format:
+        """Format of a neuron's word ``surrogate``: h, or H with the option ``filtered_surrogate``."""
+        return self.formats.filtered_surrogate if self.filtered_surrogate else self.formats.surrogate
 
     @property
     def inputs(self) -> int:
@@ -278,7 +289,9 @@ class NetworkConfig:
 
 
 #: Fields that add something to a core and are off in every preset.
-OPTIONS = ("early_stop", "probe", "recurrent", "normalise", "stream")
+OPTIONS = ("early_stop", "probe", "recurrent", "normalise", "filtered_surrogate", "stream")
+#: Those that the serial neuron unit does not have.
+PIPELINED_ONLY = ("normalise", "filtered_surrogate")
 _ENUMS: dict[str, type[Enum]] = {"readout": Readout, "neuron_unit": NeuronUnit, "bank": BankKind}
 
 

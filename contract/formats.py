@@ -124,6 +124,8 @@ DECAY_FRAC = 16
 ADAPT_GUARD = 8
 #: Extra bits below delta's in which the running mean of |delta| is kept (option normalise).
 MEAN_GUARD = 8
+#: Bits before the point of H (option filtered_surrogate): h of 0.1, over a readout's memory of 640 steps.
+FILTERED_RANGE = 6
 #: log2(e) with 14 fraction bits, for exp(-z) = 2**(-z*log2(e)).
 LOG2E_FRAC = 14
 LOG2E = 23637
@@ -195,6 +197,11 @@ class Formats:
         return Format(self.delta.frac + 1, self.delta.frac, signed=False)
 
     @property
+    def filtered_surrogate(self) -> Format:
+        """H, h summed over the steps that the readout's membrane remembers (option filtered_surrogate)."""
+        return Format(self.delta.frac + FILTERED_RANGE, self.delta.frac, signed=False)
+
+    @property
     def decay(self) -> Format:
         """a and lam as multiplied: u0.16."""
         return Format(DECAY_FRAC, DECAY_FRAC, signed=False)
@@ -254,6 +261,14 @@ class Formats:
         """Places where the options of learning (config.OPTIONS) drop bits."""
         shift = self.operations()["weight_step"].shift
         rows = [
+            Operation(
+                "surrogate_decay",
+                "H' = [lam*H] + h",
+                DECAY_FRAC,
+                Rounding.TOWARD_ZERO,
+                "filtered_surrogate",
+                Overflow.SATURATE,
+            ),
             Operation("change", "S[t]' = S[t] + [sum |g*eps|]", shift, Rounding.FLOOR, "change", Overflow.SATURATE),
             Operation("mean_error", "m' = m + [(|d| - m)*2**-n]", 0, Rounding.FLOOR, "mean_error", Overflow.NONE, True),
         ]

@@ -97,7 +97,7 @@ class Layout:
             "weights": c.synapses * f.weight.width,
             "eligibility_traces": c.synapses * f.trace.width,
             "filter_traces": groups * self.pre_depth * f.trace.width,
-            "neurons": posts * (f.current.width + f.membrane.width + 1 + f.surrogate.width + f.gain.width),
+            "neurons": posts * (f.current.width + f.membrane.width + 1 + c.surrogate_word.width + f.gain.width),
             "adaptive_filters": posts * (f.filter_trace.width + f.adapt_trace.width)
             + c.depth * groups * (f.adaptive.width + f.decay.width),
             "errors": posts * (f.delta.width + f.rate_step.width),

@@ -38,7 +38,7 @@ _TASKS = (
 #: What a complete comparison has: data sets and tuned configurations per rule.
 _COMPLETE = (*GOALS, "poisson_patterns", "pattern_generation", "cue_accumulation_1ms")
 _ENOUGH = 8
-_OWN = ("solsa", "solsa_even", "solsa_fixed", "solsa_gate")
+_OWN = ("solsa", "solsa_even", "solsa_fixed", "solsa_filtered")
 
 
 def learning_page(results: Path, pictures: Path) -> str:

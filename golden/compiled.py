@@ -53,6 +53,7 @@ class _Limits(NamedTuple):
     rate_step: tuple[int, int]
     weight: tuple[int, int]
     adapt_sum: tuple[int, int]
+    filtered_surrogate: tuple[int, int]
 
 
 class _Shifts(NamedTuple):
@@ -73,6 +74,7 @@ class _Shifts(NamedTuple):
     hidden_delta: int
     weight_step: int
     adapt_step: int
+    surrogate_decay: int
     #: From input to trace, from target to membrane, from membrane to delta.
     signal_in: int
     target_in: int
@@ -92,6 +94,8 @@ class _Constants(NamedTuple):
     table_shift: int
     rate: Ints
     adapt_rate: Ints
+    #: Option filtered_surrogate: lam of the readout, 0 without.
+    filtered: int
     #: Option normalise: built in, shift of the means, (reference, limit) [L, 2].
     normalise: bool
     norm_shift: int
@@ -197,6 +201,7 @@ class CompiledCore(GoldenCore):
             lam=np.array(p.lam, dtype=np.int64), theta=np.array(p.theta, dtype=np.int64),
             rho=np.array(p.rho, dtype=np.int64), table=self._table, table_shift=p.surrogate_shift,
             rate=np.array(p.rate, dtype=np.int64), adapt_rate=np.array(p.adapt_rate, dtype=np.int64),
+            filtered=p.lam[-1][0] if c.filtered_surrogate else 0,
             normalise=c.normalise, norm_shift=p.norm_shift,
             norm=np.array(p.norm or ((0, 0),) * c.depth, dtype=np.int64),
             a_low=p.a_min << ADAPT_GUARD, a_high=p.a_max << ADAPT_GUARD, readout=_READOUTS[c.readout],
@@ -224,7 +229,7 @@ def _limits(config: NetworkConfig) -> _Limits:
 
 
 def _shifts(config: NetworkConfig) -> _Shifts:
-    f, ops = config.formats, config.formats.operations()
+    f, ops = config.formats, config.formats.operations() | config.formats.option_operations()
     named = {name: ops[name].shift for name in _Shifts._fields if name in ops}
     return _Shifts(
         **named, signal_in=f.trace.frac - f.input.frac, target_in=f.membrane.frac - f.target.frac,
@@ -295,6 +300,7 @@ def _forward(
     J, A, theta, rho = s.filter_trace[layer], s.adapt_trace[layer], c.theta[layer], c.rho[layer]
     posts, pres, groups = s.sizes[layer + 1], s.pres[layer], s.a.shape[1]
     spiking = layer < s.sizes.size - 2 or c.readout == _SPIKE
+    filtered = c.filtered if layer < s.sizes.size - 2 else 0
     if learn:
         for g in range(min(groups, posts)):
             a = s.a[layer, g] >> ADAPT_GUARD
@@ -333,8 +339,11 @@ def _forward(
         if spiking:
             distance = membrane[i] - theta
             spike[i] = 1 if distance > 0 else 0
-            h[i] = c.table[min(abs(distance) >> c.table_shift, c.table.size - 1)]
-            kept -= (rho * h[i]) >> shift.gain_reset
+            slope = c.table[min(abs(distance) >> c.table_shift, c.table.size - 1)]
+            kept -= (rho * slope) >> shift.gain_reset
+            if filtered and not fresh:
+                slope += _zero(filtered * h[i], shift.surrogate_decay)
+            h[i] = min(slope, limit.filtered_surrogate[1])
         k[i] = _clamp(kept, limit.gain)
 
 

@@ -202,13 +202,23 @@ class GoldenCore:
         if self.config.spiking(index):
             theta = p.theta[index]
             layer.spike = (layer.membrane > theta).astype(np.int64)
-            layer.surrogate = self._table[
-                surrogate_index(layer.membrane, theta, p.surrogate_shift, self.config.surrogate_entries)
-            ]
-            reset = (p.rho[index] * layer.surrogate) >> ops["gain_reset"].shift
+            h = self._table[surrogate_index(layer.membrane, theta, p.surrogate_shift, self.config.surrogate_entries)]
+            reset = (p.rho[index] * h) >> ops["gain_reset"].shift
+            layer.surrogate = self._filtered(layer, h) if self._filters(index) else h
             layer.gain = self._store("gain_reset", lam - reset, f.gain)
         else:
             layer.gain = self._store("gain_decay", lam, f.gain)
+
+    def _filters(self, index: int) -> bool:
+        """Whether a layer's word ``surrogate`` is H (option ``filtered_surrogate``)."""
+        return self.config.filtered_surrogate and index < self.config.depth - 1
+
+    def _filtered(self, layer: LayerState, h: Ints) -> Ints:
+        """H = [lam*H] + h with lam of the readout's group 0."""
+        op = self.config.formats.option_operations()["surrogate_decay"]
+        before = np.zeros_like(layer.surrogate) if self.state.fresh_neurons else layer.surrogate
+        kept = drop(self.parameters.lam[-1][0] * before, op.shift, op.rounding)
+        return self._store("surrogate_decay", kept + h, self.config.formats.filtered_surrogate)
 
     def _advance_traces(
         self, layer: LayerState, group: Ints, a: Ints, a_post: Ints, old_current: Ints, signals: Ints

@@ -156,6 +156,7 @@ class FloatCore:
         a_min: float = 0.0,
         a_max: float = 1.0 - 2.0**-12,
         recurrent: bool = False,
+        filtered_surrogate: bool = False,
         reference: Sequence[float] = (),
         limit: int = 2,
         memory: float = 64.0,
@@ -175,6 +176,7 @@ class FloatCore:
         self.rho = float(rho)
         self.theta = float(theta)
         self.surrogate_of = surrogate
+        self.filters = filtered_surrogate
         self.a_min = float(a_min)
         self.a_max = float(a_max)
 
@@ -221,6 +223,8 @@ class FloatCore:
         self.membrane = [np.zeros(m) for m in posts]
         self.spikes = [np.zeros(m) for m in posts]
         self.surrogate = [np.zeros(m) for m in posts]
+        #: H of hidden layers, h without the option.
+        self.filtered = [np.zeros(m) for m in posts]
         self.F = [np.zeros((self.groups, n)) for n in pres]
         self.eps = [np.zeros((m, n)) for m, n in zip(posts, pres, strict=True)]
         self.J = [np.zeros(m) for m in posts]
@@ -308,6 +312,8 @@ class FloatCore:
             distance = self.membrane[layer] - self.theta
             self.spikes[layer] = (distance > 0.0).astype(np.float64)
             self.surrogate[layer] = self.surrogate_of(np.abs(distance))
+            before = self.lam[-1, 0] * self.filtered[layer] if self.filters else 0.0
+            self.filtered[layer] = before + self.surrogate[layer]
 
     def _target_vector(self, target: int | ArrayLike | None) -> FloatArray:
         """Turn a class index into a one-hot vector, or check a vector, [layers[-1]]."""
@@ -327,7 +333,7 @@ class FloatCore:
         """Same-step error of every layer, from the weights before this step's update.
 
         Last layer: softmax(V) - y, (s - y) h, or V - y; the derivative by V of the readout's loss.
-        Hidden: delta_j = h_j sum_i w_ij delta_i over the layer above, whose own spikes of t-1 carry no error back.
+        Hidden: delta_j = h_j (or H_j) sum_i w_ij delta_i over the layer above; own spikes of t-1 carry no error back.
         """
         last = self.depth - 1
         if self.readout == "membrane":
@@ -339,7 +345,7 @@ class FloatCore:
             delta = self.membrane[last] - target
         deltas = [delta]
         for layer in range(last, 0, -1):
-            delta = self.surrogate[layer - 1] * (self.weights[layer][:, : self.layers[layer]].T @ delta)
+            delta = self.filtered[layer - 1] * (self.weights[layer][:, : self.layers[layer]].T @ delta)
             deltas.insert(0, delta)
         return deltas
 

@@ -22,7 +22,7 @@ class LayerState:
     filter : [G', N]
         F of every group that has a post.
     current, membrane, spike, surrogate, gain, filter_trace, adapt_trace : [M]
-        I, V, s, h, k, J, A.
+        I, V, s, h, k, J, A; H instead of h in hidden layers with the option ``filtered_surrogate``.
     delta, rate_step : [M]
         Error and g = eta*delta of the last update.
     a : [G]

@@ -32,19 +32,19 @@ from .train import versions
 #: Changes when the same key would mean another run.
 PROTOCOL = 2
 TUNING_SEED = 100
-GATED = "solsa_gate"
-#: What is tuned: name in results, rule, whether SOLSA's own switches are drawn. ``solsa_gate`` is not in the core: what
-#: SOLSA would be if h were filtered as the readout filters.
+FILTERED = "solsa_filtered"
+#: What is tuned: name in results, rule, whether SOLSA's own switches are drawn. ``solsa_filtered`` has the
+#: core's option ``filtered_surrogate``.
 TUNED: dict[str, tuple[str, bool]] = {
     "solsa": ("solsa", True),
     "solsa_even": ("solsa", False),
-    GATED: ("solsa", True),
+    FILTERED: ("solsa", True),
     **{name: (name, False) for name in RULES if name != "solsa"},
 }
 TITLES = {
     "solsa": "SOLSA",
     "solsa_even": "SOLSA, evenly spaced updates only",
-    GATED: "SOLSA, h filtered as the readout filters (not in the core)",
+    FILTERED: "SOLSA, filtered surrogate",
     "solsa_fixed": "SOLSA, evenly spaced updates, fixed point",
     **{name: rule.title for name, rule in RULES.items() if name != "solsa"},
 }
@@ -147,7 +147,7 @@ class Bench:
         rule, enhanced = TUNED[name]
         entries = []
         for index in range(self.plan.configurations):
-            choice = draw(self.task(dataset), index, enhanced=enhanced, gate=name == GATED)
+            choice = draw(self.task(dataset), index, enhanced=enhanced, filtered=name == FILTERED)
             stage = f"tune {name} {index + 1}/{self.plan.configurations}"
             entries.append((*self.judged(dataset, rule, choice, stage), -index, choice))
         best = max(entries, key=lambda entry: entry[:3])
@@ -254,7 +254,7 @@ def variants(best: Choice) -> dict[str, Choice]:
         "reset term: off": best.with_(reset_term=False),
         "surrogate peak: 0.1": best.with_(recipe=peaked(recipe, 0.1)),
         "surrogate peak: 1": best.with_(recipe=peaked(recipe, 1.0)),
-        "filtered h: on": best.with_(gate=True),
+        "filtered h: on": best.with_(filtered_surrogate=True),
         "one filter group": best.with_(groups=1),
         "rate per post: on": best.with_(normalise=True),
         "recurrent hidden layer": best.with_(recurrent=True),
@@ -291,8 +291,8 @@ def summary(task: Task, rule: Rule, choice: Choice, records: list[dict[str, Any]
         "epochs": [r["epochs"] for r in records],
         "epochs_to_95": statistics.mean(r["epochs_to_95"] for r in records) if "epochs_to_95" in records[0] else None,
         "updates": round(statistics.mean(r["updates"] for r in records)),
-        "state_bits": state_bits(plain, config, task.steps, adapt=adapt, gate=choice.gate),
-        "multiplies_per_step": round(multiplies(plain, config, scheduled, adapt=adapt, gate=choice.gate)),
+        "state_bits": state_bits(plain, config, task.steps, adapt=adapt),
+        "multiplies_per_step": round(multiplies(plain, config, scheduled, adapt=adapt)),
         "schedules": [r["schedule"] for r in records if r["schedule"] is not None],
         "config": choice.to_dict(),
     }

@@ -48,7 +48,7 @@ class Learner(Protocol):
 def configured(task: Task, choice: Choice) -> NetworkConfig:
     """The task's network with the choice's hidden layers and groups."""
     layers = (task.config.layers[0], *choice.hidden, task.config.layers[-1])
-    return task.config.with_(layers=layers, groups=choice.groups)
+    return task.config.with_(layers=layers, groups=choice.groups, filtered_surrogate=choice.filtered_surrogate)
 
 
 class FloatLearner:
@@ -68,7 +68,7 @@ class FloatLearner:
             options=Options(
                 adapt=recipe.adapts, a_max=recipe.a_max, stop_after=choice.stop_after, stop_margin=choice.stop_margin,
                 normalise="row" if choice.normalise else "", recurrent=choice.recurrent, regression=task.regression,
-                window=task.window, gate=choice.gate,
+                window=task.window, filtered_surrogate=choice.filtered_surrogate,
             ),
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ class Choice:
     reset_term: bool = True
     normalise: bool = False
     recurrent: bool = False
-    gate: bool = False
+    filtered_surrogate: bool = False
     groups: int = 4
     hidden: tuple[int, ...] = (64,)
 
@@ -50,15 +50,15 @@ class Choice:
             raise ConfigError(f"configuration: {error}") from None
 
 
-def draw(task: Task, index: int, *, enhanced: bool = False, gate: bool = False) -> Choice:
+def draw(task: Task, index: int, *, enhanced: bool = False, filtered: bool = False) -> Choice:
     """Configuration number ``index`` for a task.
 
     Time constants reach from one step to at most half a sample. Start weights and rates follow the number of inputs and
-    the gain of the filters, so that one range serves all data sets. ``enhanced`` adds SOLSA's own switches, ``gate`` is
-    that option; everything else is the same draw for all rules.
+    the gain of the filters, so that one range serves all data sets. ``enhanced`` adds SOLSA's own switches,
+    ``filtered`` the option filtered_surrogate; everything else is the same draw for all rules.
     """
     recipe = _drawn(task, index)
-    choice = Choice(recipe=recipe, gate=gate)
+    choice = Choice(recipe=recipe, filtered_surrogate=filtered)
     if not enhanced:
         return choice
     own = np.random.default_rng([zlib.crc32(task.name.encode()), index, 1])

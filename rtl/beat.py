@@ -117,7 +117,7 @@ class Geometry:
                 "current": shape_of(f.current),
                 "membrane": shape_of(f.membrane),
                 "spike": unsigned(1),
-                "surrogate": shape_of(f.surrogate),
+                "surrogate": shape_of(self.config.surrogate_word),
                 "gain": shape_of(f.gain),
                 "filter_trace": shape_of(f.filter_trace),
                 "adapt_trace": shape_of(f.adapt_trace),

@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -345,7 +345,7 @@ class Neurons(wiring.Component):
             write.en.eq(tag6.valid),
             write.addr.eq(address6),
             write.data.eq(early6),
-            late13.surrogate.eq(delayed(m, surrogate10, 3, "surrogate")[3]),
+            late13.surrogate.eq(self._surrogate13(m, old_late.surrogate, surrogate10, tags)),
             late13.gain.eq(gain13),
             late_write.en.eq(tag13.valid),
             late_write.addr.eq(address13),
@@ -360,3 +360,24 @@ class Neurons(wiring.Component):
         m.d.comb += [word[name].eq(observed[name]) for name in early.members]
         m.d.comb += [word[name].eq(late13[name]) for name in late.members]
         return m
+
+    def _surrogate13(self, m: Module, before: Value, h10: Signal, tags: list[Signal]) -> Value:
+        """N13: the word ``surrogate``, h, or H' = [lam*H] + h from ``before`` at N0 (option ``filtered_surrogate``)."""
+        config = self.config
+        if not config.filtered_surrogate:
+            return delayed(m, h10, 3, "surrogate")[3]
+        op, fmt, last = config.formats.option_operations()["surrogate_decay"], config.surrogate_word, config.depth - 1
+        assert op.rounding is Rounding.TOWARD_ZERO  # of what is never negative: a plain shift
+        # The readout's word is h: its spikes have no membrane after them.
+        filters = by_index(m, tags[0].layer, [int(i < last) for i in range(config.depth)], "filters0")
+        before1, lam1 = Signal(shape_of(fmt)), Signal(shape_of(config.formats.decay))
+        product2 = Signal(fmt.width + DECAY_FRAC)
+        m.d.sync += [
+            before1.eq(Mux(filters & ~self.fresh_neurons, before, 0)),
+            lam1.eq(self.lam[last * config.groups]),
+            product2.eq(before1 * lam1),
+        ]
+        kept10 = delayed(m, product2[op.shift :], 8, "surrogate_kept")[8]
+        total11, filtered12 = Signal(fmt.width + 1), Signal(shape_of(fmt))
+        m.d.sync += [total11.eq(kept10 + h10), filtered12.eq(Mux(total11[-1], fmt.max, total11))]
+        return delayed(m, filtered12, 1, "surrogate")[1]

@@ -19,7 +19,7 @@ from .records import RECORD, HangError, Ints, Records
 def core_header(config: NetworkConfig) -> str:
     """Constants of sim/cpp/core.cpp."""
     f, layout = config.formats, Layout(config)
-    neuron = [f.current, f.membrane, None, f.surrogate, f.gain, f.filter_trace, f.adapt_trace]
+    neuron = [f.current, f.membrane, None, config.surrogate_word, f.gain, f.filter_trace, f.adapt_trace]
     widths = ", ".join(str(x.width if x else 1) for x in neuron)
     signs = ", ".join("true" if x and x.signed else "false" for x in neuron)
     numbers = {

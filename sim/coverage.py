@@ -32,6 +32,7 @@ STORES = (
 _SATURATION = [f"saturate.{name}.{end}" for name in STORES for end in ("high", "low")] + [
     "saturate.gain_decay.high",
     "saturate.change.high",  # S is a sum of magnitudes
+    "saturate.surrogate_decay.high",  # and H of surrogates
 ]
 
 # -- networks and steps -----------------------------------------------------------------------------------------------
@@ -62,6 +63,7 @@ _OPTIONS = [
     "recurrent.spikes_before", "recurrent.spikes_of_the_sample_before", "recurrent.several_blocks",
     "normalise.off", "normalise.first", "normalise.as_given", "normalise.faster", "normalise.slower",
     "normalise.limited", "normalise.no_shift_left", "normalise.largest_shift",
+    "filtered_surrogate.kept", "filtered_surrogate.forgotten_by_reset",
 ]  # fmt: skip
 
 # -- link -------------------------------------------------------------------------------------------------------------
@@ -134,6 +136,8 @@ class Observer:
         self._learned = self._learning = self._began = self._stopped = False
         #: running means of |delta| before the step
         self._means = [np.zeros(size, dtype=np.int64) for size in case.config.layers[1:]]
+        #: whether a layer's filtered surrogates had a word above 0 in the step before
+        self._filtered = [False] * case.config.depth
         self._network(case)
 
     def _hit(self, point: str, happened: object = True) -> None:
@@ -200,7 +204,7 @@ class Observer:
             hit(f"schedule.{kind}")
             hit("schedule.past_its_end", trace.step >= c.max_steps)
         self._inputs(stimulus)
-        self._neurons(trace)
+        self._neurons(trace, stimulus.reset)
         if trace.updated:
             self._update(stimulus, trace, adapting)
 
@@ -244,7 +248,7 @@ class Observer:
             hit("input.alternating", low and (before == fmt.max).all() or high and (before == fmt.min).all())
         self._before = stimulus
 
-    def _neurons(self, trace: StepTrace) -> None:
+    def _neurons(self, trace: StepTrace, reset: bool) -> None:
         c, p, hit = self._case.config, self._case.parameters, self._hit
         for i, layer in enumerate(trace.layers):
             if not c.spiking(i):
@@ -254,6 +258,11 @@ class Observer:
             index = surrogate_index(layer.membrane, p.theta[i], p.surrogate_shift, c.surrogate_entries)
             hit("surrogate.first_entry", index.min() == 0)
             hit("surrogate.last_entry", index.max() == c.surrogate_entries - 1)
+            if c.filtered_surrogate and i < c.depth - 1:
+                h = np.array(p.surrogate)[index]
+                hit("filtered_surrogate.kept", (layer.surrogate > h).any())
+                hit("filtered_surrogate.forgotten_by_reset", reset and self._filtered[i])
+                self._filtered[i] = bool(layer.surrogate.any())
 
     def _update(self, stimulus: StepInput, trace: StepTrace, adapting: bool) -> None:
         c, p, hit = self._case.config, self._case.parameters, self._hit

@@ -118,6 +118,22 @@ BUGS: dict[str, Bug] = {
         "normalise.py", '10, "address")[10]', '10, "address")[9]',
         "a running mean is written to the neuron that follows",
     ),
+    "filtered-survives-reset": Bug(
+        "neuron.py", "Mux(filters & ~self.fresh_neurons, before, 0)", "Mux(filters, before, 0)",
+        "the filtered surrogate of a sample begins with that of the sample before",
+    ),
+    "filtered-own-lam": Bug(
+        "neuron.py", "lam1.eq(self.lam[last * config.groups])", "lam1.eq(self.lam[0])",
+        "the surrogate is filtered as the first hidden layer's membrane",
+    ),
+    "filtered-readout": Bug(
+        "neuron.py", "[int(i < last) for i in range(config.depth)]", "[1] * config.depth",
+        "the surrogate of a readout that spikes is filtered too",
+    ),
+    "filtered-wraps": Bug(
+        "neuron.py", "Mux(total11[-1], fmt.max, total11)", "total11[:-1]",
+        "the filtered surrogate wraps instead of saturating",
+    ),
     "norm-probe-keeps": Bug(
         "core.py", "error.valid & ~registers.probe", "error.valid",
         "a probe moves the running means",

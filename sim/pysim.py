@@ -65,7 +65,15 @@ class PysimCore:
         self._takers = (self._synapses, self._filters, self._neuron, self._error, self._mean, self._score,
                         self._constant, self._end)  # fmt: skip
         f = config.formats
-        self._neuron_formats = (f.current, f.membrane, _BIT, f.surrogate, f.gain, f.filter_trace, f.adapt_trace)
+        self._neuron_formats = (
+            f.current,
+            f.membrane,
+            _BIT,
+            config.surrogate_word,
+            f.gain,
+            f.filter_trace,
+            f.adapt_trace,
+        )
         self._records: list[tuple[int, int, int, int, int]] = []
         self._job: Callable[[Any], Awaitable[Any]] | None = None
         self._result: Any = None

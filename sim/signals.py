@@ -112,8 +112,10 @@ def shown_signals(config: NetworkConfig, units: Any) -> list[Shown]:
     add("neuron", "layer", neurons.retired_layer)
     add("neuron", "post", neurons.retired_post)
     word = neurons.retired_word
-    for name, fmt in (("current", f.current), ("membrane", f.membrane), ("spike_now", None), ("surrogate", f.surrogate),
-                      ("gain", f.gain), ("filter_trace", f.filter_trace), ("adapt_trace", f.adapt_trace)):  # fmt: skip
+    for name, fmt in (
+        ("current", f.current), ("membrane", f.membrane), ("spike_now", None), ("surrogate", config.surrogate_word),
+        ("gain", f.gain), ("filter_trace", f.filter_trace), ("adapt_trace", f.adapt_trace),
+    ):  # fmt: skip
         add("neuron", name, word[name.removesuffix("_now")], fmt)
     add("neuron", "done", neurons.done)
     for name in ("valid", "layer", "post"):

@@ -19,6 +19,7 @@ from hypothesis.internal.conjecture.providers import HypothesisProvider
 
 from solsa.contract import (
     OPTIONS,
+    PIPELINED_ONLY,
     BankKind,
     ConfigError,
     Format,
@@ -144,7 +145,7 @@ def options(readout: Readout, layers: tuple[int, ...], unit: NeuronUnit) -> st.S
     refused = {
         "early_stop": readout is Readout.TARGET,
         "recurrent": len(layers) == 2,
-        "normalise": unit is NeuronUnit.SERIAL,
+        **dict.fromkeys(PIPELINED_ONLY, unit is NeuronUnit.SERIAL),
         "stream": True,  # of the link, not of the core
     }
     return st.fixed_dictionaries({name: some for name in OPTIONS if not refused.get(name)})

@@ -71,7 +71,7 @@ class Constants(NamedTuple):
     stop_margin: float
     #: Last steps of a sample that its decision sums the readout over; 0 is all of them.
     window: int
-    #: Hidden errors are multiplied with h through the filters of the readout, not with h of the step.
+    #: Hidden errors are multiplied with H, h as the readout's membrane filters it, not with h of the step.
     gate: int
 
 
@@ -95,8 +95,7 @@ class State(NamedTuple):
     grad: Array
     grad_a: Array
     score: Array
-    #: h after the first and the second filter of the readout.
-    gate_once: Array
+    #: H, h as the readout's membrane filters it.
     gate: Array
 
 
@@ -117,7 +116,6 @@ def reset(s: Any) -> None:
     s.grad.fill(0.0)
     s.grad_a.fill(0.0)
     s.score.fill(0.0)
-    s.gate_once.fill(0.0)
     s.gate.fill(0.0)
 
 
@@ -198,11 +196,9 @@ def _eligibilities(net: Any, s: Any, layer: int, posts: int, pres: int, last: in
 
 @compiled
 def _gates(net: Any, s: Any, layer: int, posts: int, last: int) -> None:
-    """h through the two filters of the readout, whose groups must be alike: one word per neuron for each."""
-    a, lam = net.a[last, 0], net.lam[last, 0]
+    """H = lam*H + h with lam of the readout's first group."""
     for i in range(posts):
-        s.gate_once[layer, i] = a * s.gate_once[layer, i] + s.h[layer, i]
-        s.gate[layer, i] = lam * s.gate[layer, i] + s.gate_once[layer, i]
+        s.gate[layer, i] = net.lam[last, 0] * s.gate[layer, i] + s.h[layer, i]
 
 
 @compiled

@@ -63,7 +63,7 @@ class Options:
 
     Filters that adapt, early stop, rates per post (a form of :data:`solsa.golden.baselines.online.FORMS`, the means at
     which rates are as given, per layer, and the largest power of two), own spikes as pre signals, a readout that
-    follows a signal, how many last steps decide, hidden errors multiplied with h through the filters of the readout.
+    follows a signal, how many last steps decide, hidden errors with the filtered h.
     """
 
     adapt: bool = False
@@ -76,7 +76,7 @@ class Options:
     recurrent: bool = False
     regression: bool = False
     window: int = 0
-    gate: bool = False
+    filtered_surrogate: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class RuleNetwork:
     Raises
     ------
     ValueError
-        If a shape does not fit, or the readout of e-prop or of the option gate has groups of different constants.
+        If a shape does not fit, or e-prop's readout has groups of different constants.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class RuleNetwork:
         groups = constants[0].shape[-1]
         if any(v.shape != (depth, groups) for v in constants):
             raise ValueError(f"a and lam have shapes {[v.shape for v in constants]}, needed is [{depth}, groups]")
-        if (rule.trace == FILTERED or options.gate) and any(np.ptp(v[-1]) for v in constants):
-            raise ValueError("e-prop and gate filter as the readout does, whose groups must have the same constants")
+        if rule.trace == FILTERED and any(np.ptp(v[-1]) for v in constants):
+            raise ValueError("e-prop filters as the readout does, whose groups must have the same constants")
         posts, pre = max(sizes[1:]), max(pres)
         weight = np.zeros((depth, posts, pre))
         for i, w in enumerate(given):
@@ -161,7 +161,7 @@ class RuleNetwork:
             accumulate=int(rule.accumulate), normalise=online.FORMS.index(options.normalise),
             reference=np.array(options.reference or (1.0,) * depth), largest=options.largest,
             stop_after=int(options.stop_after), stop_margin=float(options.stop_margin), window=int(options.window),
-            gate=int(options.gate),
+            gate=int(options.filtered_surrogate),
         )  # fmt: skip
         synapses, none = (depth, posts, pre), (depth, 0, 0)
         filters = (depth, groups, pre)

@@ -31,8 +31,8 @@ _KEEP = 1.0 - 2.0**-6
 def errors(net: Any, c: Any, s: Any, label: int, target: Any) -> None:
     """delta of every layer in this step, from the weights before its update.
 
-    The hidden delta holds the factor h, with the option ``gate`` the filtered h; not for e-prop, whose eligibility has
-    it already.
+    The hidden delta holds the factor h, or H with the option ``filtered_surrogate``; not for e-prop, whose eligibility
+    has it already.
     """
     last = net.sizes.size - 2
     readout_error(net, c, s, label, target, s.delta[last])

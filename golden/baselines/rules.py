@@ -55,12 +55,11 @@ RULES: dict[str, Rule] = {
 }
 
 
-def state_bits(rule: Rule, config: NetworkConfig, steps: int, *, adapt: bool = False, gate: bool = False) -> int:
+def state_bits(rule: Rule, config: NetworkConfig, steps: int, *, adapt: bool = False) -> int:
     """Bits that a rule keeps for a sample of ``steps`` steps, with the widths of a configuration.
 
     Counted as in :class:`~solsa.contract.Layout`: weights, neurons, whatever the rule needs of the past, errors, and
     one accumulator per weight, as wide as a trace, where gradients are summed. Fixed random weights count as weights.
-    ``gate``: two words per hidden neuron for the filtered h, as wide as a current.
     """
     layout, f = Layout(config), config.formats
     if rule.backward:
@@ -77,16 +76,12 @@ def state_bits(rule: Rule, config: NetworkConfig, steps: int, *, adapt: bool = F
         parts["neurons"] -= layout.post_depth * f.gain.width
     if rule.accumulate:
         parts["accumulators"] = learned * f.trace.width
-    if gate:
-        parts["filtered_surrogate"] = 2 * sum(config.layers[1:-1]) * f.current.width
     if rule.signal == LOCAL:
         parts["local_readouts"] = sum(config.post(i) * config.outputs for i in range(config.depth - 1)) * f.weight.width
     return sum(parts.values())
 
 
-def multiplies(
-    rule: Rule, config: NetworkConfig, scheduled: float, *, adapt: bool = False, gate: bool = False
-) -> float:
+def multiplies(rule: Rule, config: NetworkConfig, scheduled: float, *, adapt: bool = False) -> float:
     """Multiplications per time step while learning, when a share ``scheduled`` of the steps has an error.
 
     Spikes are added, not multiplied: only graded inputs cost a product per synapse in the forward pass.
@@ -111,8 +106,8 @@ def multiplies(
         cost += 3 * hidden
     if adapt:
         cost += 2 * posts
-    if gate:
-        cost += 2 * sum(config.layers[1:-1])
+    if config.filtered_surrogate:
+        cost += sum(config.layers[1:-1])
     local = 2 * config.outputs * sum(config.layers[1:-1])
     below = {ABOVE: upward, LOCAL: local, SILENT: 0}[rule.signal]
     return cost + scheduled * (learned + below + 2 * posts)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from solsa.contract import PRESETS, BankKind, ConfigError, Format, Formats, NetworkConfig, NeuronUnit, Readout, preset
-from solsa.contract.config import MAX_LAYERS, MAX_POSTS
+from solsa.contract.config import MAX_LAYERS, MAX_POSTS, PIPELINED_ONLY
 
 BASE = NetworkConfig(layers=(12, 64, 9))
 
@@ -119,6 +119,11 @@ def test_geometry_of_a_recurrent_network() -> None:
     assert [config.with_(recurrent=False).own(i) for i in range(3)] == [0, 0, 0]
     with pytest.raises(ConfigError, match="network 3-2: recurrent without a hidden layer, allowed with three sizes"):
         NetworkConfig(layers=(3, 2), recurrent=True)
+    with pytest.raises(ConfigError, match="filtered_surrogate without a hidden layer, allowed with three sizes"):
+        NetworkConfig(layers=(3, 2), filtered_surrogate=True)
+    for name in PIPELINED_ONLY:
+        with pytest.raises(ConfigError, match=f"{name} with the serial neuron unit, allowed is the pipelined one"):
+            BASE.with_(**{name: True, "neuron_unit": NeuronUnit.SERIAL})
 
 
 # -- identity -------------------------------------------------------------------------------------------------------
@@ -136,6 +141,7 @@ CHANGED: dict[str, Any] = {
     "probe": True,
     "recurrent": True,
     "normalise": True,
+    "filtered_surrogate": True,
     "stream": True,
 }
 
@@ -198,7 +204,7 @@ def test_options_of_a_preset() -> None:
     ("changes", "message"),
     [
         ({"probe": 1}, "probe is 1, allowed true or false"),
-        ({"lane": 3}, "unknown key 'lane', allowed bank, early_stop, formats, frame_bytes, groups, lanes, layers, "),
+        ({"lane": 3}, "unknown key 'lane', allowed bank, early_stop, filtered_surrogate, formats, frame_bytes, groups, lanes, "),
         ({"readout": "vote"}, "configuration: 'vote' is not a valid Readout"),
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),

@@ -100,6 +100,7 @@ class SlowCore:
 
     def __init__(self, config: NetworkConfig, parameters: Parameters, weights: Sequence[Any]) -> None:
         self.config, self.p, self.ops = config, parameters, config.formats.operations()
+        self.ops |= config.formats.option_operations()
         self.layers = []
         for i in range(config.depth):
             posts = config.layers[i + 1]
@@ -166,7 +167,7 @@ class SlowCore:
         f, p, n = self.config.formats, self.p, self.layers[index]
         spiking = index + 1 < self.config.depth or self.config.readout is Readout.SPIKE
         if self.new_neurons:
-            n.I, n.V, n.s = [0] * len(n.I), [0] * len(n.V), [0] * len(n.s)
+            n.I, n.V, n.s, n.h = ([0] * len(n.V) for _ in range(4))
         if self.config.recurrent and index + 1 < self.config.depth:
             x = x + [s * f.spike for s in n.s]
         if learn:
@@ -192,13 +193,16 @@ class SlowCore:
             n.I[i] = clamp(self._drop("current_decay", a * n.I[i]) + self._drop("current_sum", total), f.current)
             reset = p.rho[index] * n.s[i]
             n.V[i] = clamp(self._drop("membrane_decay", lam * n.V[i]) + n.I[i] - reset, f.membrane)
-            n.s[i] = n.h[i] = 0
+            n.s[i], h = 0, 0
             if spiking:
                 distance = n.V[i] - p.theta[index]
                 n.s[i] = int(distance > 0)
-                n.h[i] = p.surrogate[min(abs(distance) // 2**p.surrogate_shift, len(p.surrogate) - 1)]
-            lam_in_k, reset_in_k = self._drop("gain_decay", lam), self._drop("gain_reset", p.rho[index] * n.h[i])
+                h = p.surrogate[min(abs(distance) // 2**p.surrogate_shift, len(p.surrogate) - 1)]
+            lam_in_k, reset_in_k = self._drop("gain_decay", lam), self._drop("gain_reset", p.rho[index] * h)
             n.k[i] = clamp(lam_in_k - reset_in_k, f.gain)
+            if self.config.filtered_surrogate and index + 1 < self.config.depth:
+                h = clamp(self._drop("surrogate_decay", p.lam[-1][0] * n.h[i]) + h, f.filtered_surrogate)
+            n.h[i] = h
 
     def _readout(self, label: int, target: Any) -> list[int]:
         f, n = self.config.formats, self.layers[-1]

@@ -263,20 +263,22 @@ def test_solsa_learns_as_the_float_reference(layers: tuple[int, ...], recurrent:
 @pytest.mark.parametrize("layers", [(5, 8, 4), (5, 8, 7, 4)])
 @pytest.mark.parametrize("peak", [1.0, 0.3])
 def test_filtered_h_passes_the_filters_of_the_readout(layers: tuple[int, ...], peak: float) -> None:
-    """Option gate: hidden errors are multiplied with sum_t' K[t - t'] h[t'], K what a spike leaves in the readout."""
+    """Option filtered_surrogate: hidden errors have the factor sum_t' lam^(t - t') h[t'], lam that of the readout."""
     case, depth, t = Case(layers), len(layers) - 1, STEPS - 2
     core = FloatCore(layers, 2, "membrane", case.weights, case.a, case.lam,
                      surrogate=gaussian_surrogate(WIDTH, peak), theta=THETA)  # fmt: skip
-    a, lam = case.a[-1, 0], case.lam[-1, 0]
-    kernel = [sum(lam**i * a ** (n - i) for i in range(n + 1)) for n in range(STEPS)]
+    lam = case.lam[-1, 0]
     states = [core.step(x, learn=True) for x in case.inputs[0][: t + 1]]
     power = np.exp(states[-1].output - states[-1].output.max())
     deltas = [power / power.sum() - np.eye(4)[LABEL]]
     for layer in range(depth - 1, 0, -1):
-        gate = sum(kernel[t - n] * state.surrogate[layer - 1] for n, state in enumerate(states))
+        gate = sum(lam ** (t - n) * state.surrogate[layer - 1] for n, state in enumerate(states))
         deltas.insert(0, gate * (case.weights[layer].T @ deltas[0]))
     only = np.arange(STEPS) == t
-    ours, plain = case.gradients("solsa", only, gate=True, peak=peak), case.gradients("solsa", only, peak=peak)
+    ours, plain = (
+        case.gradients("solsa", only, filtered_surrogate=True, peak=peak),
+        case.gradients("solsa", only, peak=peak),
+    )
     for layer, (gradient, delta) in enumerate(zip(ours, deltas, strict=True)):
         assert_close(gradient, delta[:, None] * states[-1].eps[layer])
     assert np.abs(ours[0] - plain[0]).max() > 1e-3 * np.abs(ours[0]).max()
@@ -342,9 +344,9 @@ def test_costs_agree_with_the_layout() -> None:
     assert state_bits(RULES["solsa"], config, 29, adapt=True) == sum(layout.state_bits().values())
     assert state_bits(RULES["bptt"], config, 29) == sum(layout.bptt_bits(29).values())
     assert state_bits(RULES["ottt"], config, 29) == state_bits(RULES["ottt"], config, 290)
-    more = state_bits(RULES["solsa"], config, 29, gate=True) - state_bits(RULES["solsa"], config, 29)
-    assert more == 2 * 64 * config.formats.current.width
-    assert multiplies(RULES["solsa"], config, 0.3, gate=True) == multiplies(RULES["solsa"], config, 0.3) + 2 * 64
+    own = config.with_(filtered_surrogate=True)
+    assert state_bits(RULES["solsa"], own, 29) == state_bits(RULES["solsa"], config, 29) + (64 + 9) * 5
+    assert multiplies(RULES["solsa"], own, 0.3) == multiplies(RULES["solsa"], config, 0.3) + 64
     cost = {name: multiplies(rule, config, 0.3) for name, rule in RULES.items()}
     assert cost["fixed"] < cost["ottt"] < cost["solsa"] < cost["eprop"]
 
@@ -355,6 +357,5 @@ def test_wrong_shapes_are_refused() -> None:
         RuleNetwork((5, 8, 3), case.weights, case.a, case.lam, RULES["solsa"])
     assert "(3, 8)" in str(raised.value)
     case.a[-1, 1] += 0.1
-    for rule, options in (("eprop", {}), ("solsa", {"gate": True})):
-        with pytest.raises(ValueError, match="e-prop and gate"):
-            case.network(rule, **options)
+    with pytest.raises(ValueError, match="e-prop"):
+        case.network("eprop")

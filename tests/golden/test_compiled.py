@@ -22,6 +22,7 @@ def difference(layers: tuple[int, ...], readout: Readout, seed: int) -> str | No
     config = NetworkConfig(
         layers=layers, groups=(1, 2, 4, 8)[seed], readout=readout, max_steps=8, surrogate_entries=16,
         recurrent=seed < 2 and len(layers) > 2, normalise=seed > 1,
+        filtered_surrogate=seed % 2 == 0 and len(layers) > 2,
         formats=FORMATS[sorted(FORMATS)[seed % len(FORMATS)]],
     )  # fmt: skip
     case = make_case(config, seed, "RLLLLLr..LRLLLLLLLLLL", extreme=seed % 2 == 1)

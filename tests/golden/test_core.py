@@ -28,6 +28,7 @@ PATTERNS = ("RLLLLL", "r...LL..LL", "RL.LRL..Lr.L", "LLLrLLLLLLLL")
     adapt=st.booleans(),
     extreme=st.booleans(),
     recurrent=st.booleans(),
+    filtered=st.booleans(),
     points=st.sampled_from((0, 0, 1, 2)),
     margin=st.sampled_from((-(2**13), 0, 1, 2**10)),
     norm=st.none() | st.tuples(st.integers(10, 31), st.integers(0, 7), st.integers(0, 8)),
@@ -35,13 +36,13 @@ PATTERNS = ("RLLLLL", "r...LL..LL", "RL.LRL..Lr.L", "LLLrLLLLLLLL")
 )
 def test_equals_the_slow_model(
     layers: tuple[int, ...], groups: int, readout: Readout, formats: str, pattern: str, adapt: bool, extreme: bool,
-    recurrent: bool, points: int, margin: int, norm: tuple[int, int, int] | None, seed: int,
+    recurrent: bool, filtered: bool, points: int, margin: int, norm: tuple[int, int, int] | None, seed: int,
 ) -> None:  # fmt: skip
     """Every word of every step, also with groups that have no post (M < G) and beyond the schedule table."""
     config = NetworkConfig(
         layers=layers, groups=groups, readout=readout, formats=FORMATS[formats], max_steps=8, surrogate_entries=16,
         early_stop=readout is not Readout.TARGET, probe=True, recurrent=recurrent and len(layers) > 2,
-        normalise=norm is not None,
+        normalise=norm is not None, filtered_surrogate=filtered and len(layers) > 2,
     )  # fmt: skip
     case = make_case(config, seed, pattern, adapt=adapt, extreme=extreme)
     parameters = case.parameters.with_(stop_margin=margin, stop_points=points if config.early_stop else 0)

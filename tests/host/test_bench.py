@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from solsa.golden.baselines.network import Samples
 from solsa.host import bench_learning, bench_tasks
-from solsa.host.bench_learning import GATED, TUNED, Bench, Plan, fold, peaked, variants
+from solsa.host.bench_learning import FILTERED, TUNED, Bench, Plan, fold, peaked, variants
 from solsa.host.bench_runs import FixedLearner, first_schedule, run, searched
 from solsa.host.bench_search import Choice, draw
 from solsa.host.bench_store import Store
@@ -197,9 +197,9 @@ def test_another_peak_keeps_the_size_of_hidden_errors(task: Task) -> None:
 
 
 def test_filtered_h_is_drawn_for_its_own_row_only(task: Task) -> None:
-    with_, without = draw(task, 3, enhanced=True, gate=True), draw(task, 3, enhanced=True)
-    assert with_ == without.with_(gate=True)
-    assert TUNED[GATED] == TUNED["solsa"]
+    with_, without = draw(task, 3, enhanced=True, filtered=True), draw(task, 3, enhanced=True)
+    assert with_ == without.with_(filtered_surrogate=True)
+    assert TUNED[FILTERED] == TUNED["solsa"]
 
 
 @pytest.mark.parametrize(("option", "allowed"), [("--datasets", "JapaneseVowels"), ("--rules", "solsa_even")])
