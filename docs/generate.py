@@ -39,6 +39,7 @@ def numbers() -> str:
     rows = [(x.name, getattr(f, x.name)) for x in fields(f)]
     rows += [("surrogate h", f.surrogate), ("a, lam as multiplied", f.decay), ("a as stored", f.adaptive)]
     rows += [(r"m, mean of \|d\|, d = delta (option normalise)", f.mean_error)]
+    rows += [("H, filtered h (option filtered_surrogate)", f.filtered_surrogate)]
     for name, fmt in rows:
         low, high = fmt.to_float(fmt.min), fmt.to_float(fmt.max)
         lines.append(f"| {name} | {fmt} | {low:g} | {high:g} | 2^-{fmt.frac} |")

@@ -204,7 +204,10 @@ def test_options_of_a_preset() -> None:
     ("changes", "message"),
     [
         ({"probe": 1}, "probe is 1, allowed true or false"),
-        ({"lane": 3}, "unknown key 'lane', allowed bank, early_stop, filtered_surrogate, formats, frame_bytes, groups, lanes, "),
+        (
+            {"lane": 3},
+            "unknown key 'lane', allowed bank, early_stop, filtered_surrogate, formats, frame_bytes, groups, lanes, ",
+        ),
         ({"readout": "vote"}, "configuration: 'vote' is not a valid Readout"),
         ({"layers": 5}, "configuration: "),
         ({"formats": {"weight": {"width": 16}}}, "configuration: "),

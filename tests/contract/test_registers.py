@@ -166,6 +166,7 @@ def test_registers_of_options() -> None:
             **{f"layer{i}.norm_reference": (5, False, True, 0, 31) for i in range(2)},
             **{f"layer{i}.norm_limit": (3, False, True, 0, 7) for i in range(2)},
         },
+        "filtered_surrogate": {},
         "stream": {},
     }
     assert set(plain) < set(register_map(preset("tiny+early_stop+probe+normalise")))

@@ -57,6 +57,9 @@ RECURRENT_TESTS = [f"{INTEGRATION}recurrent.py::{name}" for name in ("test_locks
 #: The file of rates per neuron, which nothing else uses.
 NORMALISE, NORMALISE_TESTS = "normalise.py", [f"{INTEGRATION}normalise.py"]
 
+#: Files that the filtered surrogate adds to, and its tests.
+FILTERED, FILTERED_TESTS = {"neuron.py", "error.py"}, [f"{INTEGRATION}filtered_surrogate.py"]
+
 READOUTS = ("membrane", "spike", "target")
 #: Lockstep on Amaranth's simulator: a first look, then every pattern and format, odd geometries and reads by the host.
 FIRST = [
@@ -123,6 +126,8 @@ def stages(file: str) -> list[list[str]]:
         found = [units + FIRST, EDGES + PYSIM, COMPILED]
         if file in WITH_OPTIONS:
             found[0] = [*units, *OPTION_TESTS, *FIRST]
+        if file in FILTERED:
+            found[0] = [*units, *FILTERED_TESTS, *FIRST]
         if file in RECURRENT:
             found[0] = [*units, *RECURRENT_TESTS, *FIRST]
     return [stage for stage in found if stage]
@@ -139,6 +144,7 @@ def control_stages() -> list[list[str]]:
         OPTION_TESTS,
         RECURRENT_TESTS,
         NORMALISE_TESTS,
+        FILTERED_TESTS,
         units[::2],
         units[1::2],
     ]
