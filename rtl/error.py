@@ -169,7 +169,7 @@ class ErrorUnit(wiring.Component):
             aligned = (target3 << (f.membrane.frac - f.target.frac)).as_signed()
             wide = ((word3.membrane - aligned) << (f.delta.frac - f.membrane.frac)).as_signed()
             m.d.comb += direct3.eq(saturate(wide, f.delta))
-        surrogate4, error4 = Signal.like(word3.surrogate), Signal.like(error0)
+        surrogate4, error4 = Signal(shape_of(config.surrogate_word)), Signal.like(error0)
         product5 = Signal(signed(f.delta.width + config.surrogate_word.width))
         op = ops["hidden_delta"]
         dropped = drop(product5, op.shift, op.rounding)
