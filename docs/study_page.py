@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from solsa.host.augment import varied
+from solsa.host.recipe import Recipe
+
 
 def study_parts(results: Path) -> list[str]:
     """Every part whose result lies in the folder."""
@@ -59,7 +62,18 @@ def _goals(content: dict[str, Any]) -> list[str]:
         ]
         rows.append((name, _sizes(one["layers"]), one["epochs"], _percent(one), f"{100 * r['goal']:g}", state, *gains))
     head = ("data set", "network", "epochs", "accuracy, %", "goal", "", "two hidden layers", "recurrent")
-    return [*lines, *table(head, rows)]
+    return [*lines, *table(head, rows), *_inputs(content["results"])]
+
+
+def _inputs(results: dict[str, Any]) -> list[str]:
+    """What else than the values of a step goes into a network, and what training changes in them."""
+    lines = []
+    for name, entry in results.items():
+        recipe = Recipe.from_dict(entry["one"]["recipe"])
+        parts = [f"through [encoder](data.md#encoders) `{recipe.encoder}`"] if recipe.encoder else []
+        parts += [varied(recipe)] if recipe.augments else []
+        lines += [f"- {name}: {'; '.join(parts)}."] if parts else []
+    return [*lines, ""] if lines else []
 
 
 def _unseen(content: dict[str, Any]) -> list[str]:

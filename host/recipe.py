@@ -74,6 +74,12 @@ class Recipe:
     normalise, normalise_limit : tuple of float, int
         For a core with that option: mean size of delta per layer at which the rate of a neuron is as given, 0: the
         layer's neurons have one rate; none: :data:`NORMALISE`. Largest power of two by which a rate differs from it.
+    noise : float
+        Standard deviation of what is added to every value of a training sample, anew in every epoch, in units of the
+        spread that its channel is scaled by, before the encoder: host/augment.py.
+    shift : float
+        Share of the training samples, others in every epoch, whose values move by one channel up or down: for channels
+        that lie side by side, such as the pixels of a row.
     stop_learned : int
         The run ends after so many epochs in a row without a wrong training sample; 0: never.
     """
@@ -102,12 +108,18 @@ class Recipe:
     recurrent_sd: float = 0.3
     normalise: tuple[float, ...] = ()
     normalise_limit: int = 2
+    noise: float = 0.0
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise ConfigError(f"recipe: scale {self.scale!r}, allowed {', '.join(SCALES)}")
         if not 0.0 <= self.window <= 1.0:
             raise ConfigError(f"recipe: window {self.window}, allowed 0 to 1")
+        if not 0.0 <= self.noise < math.inf:
+            raise ConfigError(f"recipe: noise {self.noise}, allowed are standard deviations from 0 up")
+        if not 0.0 <= self.shift <= 1.0:
+            raise ConfigError(f"recipe: shift {self.shift}, allowed are shares from 0 to 1")
         if any(not 0.0 <= value <= 1.0 for value in self.normalise):
             raise ConfigError(f"recipe: normalise {self.normalise}, allowed are mean errors from 0 to 1")
 
@@ -155,6 +167,11 @@ class Recipe:
         return tuple((fmt.from_float(v).bit_length(), self.normalise_limit if v else 0) for v in references)
 
     @property
+    def augments(self) -> bool:
+        """Whether training samples are changed anew in every epoch."""
+        return bool(self.noise or self.shift)
+
+    @property
     def adapts(self) -> bool:
         """Whether the filter constants are trained."""
         return any(self.adapt_rates)
@@ -186,7 +203,7 @@ class Recipe:
 _LATER = frozenset(
     {
         "search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd", "normalise",
-        "normalise_limit",
+        "normalise_limit", "noise", "shift",
     }
 )  # fmt: skip
 
