@@ -1,8 +1,8 @@
 """Training samples that are changed a little, anew in every epoch: noise, and a shift by one channel.
 
-It happens on the host, before encoder and scale, so every device gets the same words. What an epoch changes follows from
-the network's seed and the epoch's number alone: a run that is resumed within an epoch gets the same samples again. The
-generator's raw output is all that is used of it, so they are the same with every NumPy.
+It happens on the host, before encoder and scale, so every device gets the same words. What an epoch changes follows
+from the network's seed and the epoch's number alone: a run that is resumed within an epoch gets the same samples again.
+The generator's raw output is all that is used of it, so they are the same with every NumPy.
 """
 
 from __future__ import annotations

@@ -59,8 +59,9 @@ KINDS: dict[str, Kind] = {
     "population": Kind({"neurons": 4}, _option("neurons"), _one, False,
                        "`neurons` graded signals per channel, bell curves over its range"),
     "delays": Kind({"taps": 4, "clock": 8, "repeat": 1}, _option("taps"), _option("repeat"), True,
-                   "currents of the last `taps` steps side by side, each held for `repeat` steps, and `clock` channels of "
-                   "which one is 1.0: the first in the first part of the longest sample, and so on", _option("clock")),
+                   "currents of the last `taps` steps side by side, each held for `repeat` steps, and `clock` channels "
+                   "of which one is 1.0, the first in the first part of the longest sample, and so on",
+                   _option("clock")),
 }  # fmt: skip
 
 
@@ -155,8 +156,7 @@ class Encoder:
 
     def transform(self, sample: FloatArray) -> FloatArray:
         """Encode a sample [T, channels] to [steps, outputs]; DataError for another number of channels."""
-        if not self.channels:
-            raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
+        self._check_fitted()
         if sample.ndim != 2 or sample.shape[1] != self.channels:
             raise DataError(f"encoder {self.kind}: shape {sample.shape}, fitted on {self.channels} channels")
         if len(sample) * self.stretch > _MOST_STEPS:
@@ -166,16 +166,21 @@ class Encoder:
         encoded: FloatArray = getattr(self, f"_{self.kind}")(sample)
         return encoded
 
+    def _check_fitted(self) -> None:
+        if not self.channels:
+            raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
+
     def stepper(self) -> Callable[[FloatArray], FloatArray]:
         """Encoder of the steps of one sample as they come: a function from [channels] to [outputs].
 
         Raises
         ------
         DataError
-            If it makes several steps of one, so that a stream of steps has no place for them.
+            If it makes several steps of one, so that a stream of steps has no place for them, or is not fitted yet.
         """
         if self.stretch > 1:
             raise DataError(f"encoder {self}: {self.stretch} steps of one do not fit a stream; give whole samples")
+        self._check_fitted()
         if self.kind == "delta":
             return self._follower()
         if self.kind == "delays":

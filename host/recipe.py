@@ -217,19 +217,22 @@ RECIPES: dict[str, Recipe] = {
         final=0.15,
         updates=9,
     ),
-    # Eight rows are few steps for spikes to say much: each is held for two. The classes show in the last rows only.
+    # Eight rows are few steps for spikes to say much: each is held for two. The classes show in the last rows only. A
+    # neuron that knows neither the rows before nor which row it is has one weight per column for all of them: hence the
+    # delays and the clock (docs/decisions/0015-delays.md).
     "digits": Recipe(
-        a=((0.0, 0.5, 0.7, 0.9), (0.0,) * 4),
+        a=((0.0,) * 4, (0.0,) * 4),
         lam=((0.5, 0.5, 0.7, 0.8), (0.6,) * 4),
-        weight_sd=(0.18, 0.01),
+        weight_sd=(0.2, 0.01),
         rates=(0.0096, 0.0208),
         final=0.03,
         updates=8,
         epochs=30,
         window=0.5,
-        encoder="direct:repeat=2",
+        encoder="delays:taps=4,clock=8,repeat=2",
         scale="common",
-        bias=True,
+        noise=0.3,
+        shift=1 / 3,
     ),
     # Cue accumulation in steps of 10 ms, as host/bench_cues.py writes it: the default of its 225 steps, learning at
     # few of the last 15. The readout's time constant of 1000 steps counts the first cue as much as the last one.

@@ -58,11 +58,11 @@ def test_seed_and_epoch_say_all() -> None:
     found = [inputs(start(), 0), inputs(start(), 1), inputs(start(seed=1), 0), inputs(start(PLAIN), 0)]
     assert all(a != b for a, b in itertools.combinations(found, 2))
 
+
 def test_the_same_with_every_numpy_and_on_every_machine() -> None:
     x = [np.arange(4.0).reshape(2, 2) + n for n in range(3)]
     rows = [np.rint(sample * 1000).astype(int).tolist() for sample in augmented(x, RECIPE, 7, 2)]
     assert rows == [[[-134, 235], [1872, 3667]], [[1004, 2503], [2961, 4003]], [[2514, 3072], [3860, 5125]]]
-
 
 
 def test_a_share_of_the_samples_moves_by_one_channel() -> None:
@@ -75,7 +75,9 @@ def test_a_share_of_the_samples_moves_by_one_channel() -> None:
     assert all(sample[1].tolist() == [v + 5 for v in sample[0]] for sample in moved)
 
 
-@pytest.mark.parametrize(("scale", "spread"), [("channel", (1.0, 3.0, 0.0)), ("common", ((10 / 3) ** 0.5, (10 / 3) ** 0.5, 0.0))])
+@pytest.mark.parametrize(
+    ("scale", "spread"), [("channel", (1.0, 3.0, 0.0)), ("common", ((10 / 3) ** 0.5, (10 / 3) ** 0.5, 0.0))]
+)
 def test_noise_is_in_units_of_the_scale(scale: str, spread: tuple[float, ...]) -> None:
     rows = np.random.default_rng(0).choice([-1.0, 1.0], (4000, 3)) * [1.0, 3.0, 0.0] + [5.0, 0.0, 1.0]
     (changed,) = augmented([rows], PLAIN.with_(noise=0.5, scale=scale), 0, 0)

@@ -181,6 +181,13 @@ def test_a_stream_is_the_encoded_sample(encoder: str) -> None:
             assert ([stream.step(row) for row in x][-1].score == device.decision_function(x[None])[0]).all()
 
 
+@pytest.mark.parametrize("encoder", ["delta", "delays"])
+def test_a_stream_before_the_first_training_is_refused_in_one_line(encoder: str) -> None:
+    network = Network.create((3, 8, 3), encoder=encoder, recipe=RECIPE, **SMALL)
+    with Device.open("golden", network) as device, pytest.raises(DataError, match="knows no ranges before the first"):
+        device.stream()
+
+
 def test_the_classifier_takes_an_encoder() -> None:
     model = SolsaClassifier(8, epochs=4, encoder="population:neurons=2").fit(X, Y)
     assert model.score(X, Y) >= 0.8
@@ -232,7 +239,11 @@ def test_a_stream_refuses_several_steps_of_one() -> None:
             "of 1 channels for 9",
         ),
         ("encoder", {"kind": "spikes", "options": {}, "low": [0.0], "high": [1e999], "std": [1.0]}, "not finite"),
-        ("encoder", {"kind": "spikes", "options": {}, "low": [0.0], "high": [1.0], "std": [1.0], "length": 3}, "of 3 st"),
+        (
+            "encoder",
+            {"kind": "spikes", "options": {}, "low": [0.0], "high": [1.0], "std": [1.0], "length": 3},
+            "of 3 st",
+        ),
         (
             "encoder",
             {"kind": "delays", "options": {"clock": 2}, "low": [0.0], "high": [1.0], "std": [1.0]},
