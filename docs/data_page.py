@@ -65,11 +65,11 @@ In Python an encoder belongs to the network (`Network.create(..., encoder="delta
 
 ## Few training samples
 
-Changed a little, anew in every epoch, few samples stand for more: `solsa learn --noise SD` adds noise to every value, in
-standard deviations of its channel (with the scale `common` of a recipe: of all channels); `--shift SHARE` moves that share
-of the samples by one channel, up or down, for channels that lie side by side, such as the pixels of a row. What changes
-follows from seed and epoch, so a resumed run and every device get the same samples (`host/augment.py`). Tests, `solsa eval`,
-`predict` and `partial_fit` take samples as they are. In Python: `recipe={{"noise": 0.3, "shift": 0.3}}`.
+Changed a little, anew in every epoch, few samples stand for more. `solsa learn --noise SD` adds noise to values, in
+standard deviations of their channel (with the scale `common` of a recipe: of all channels). `--shift SHARE` moves that
+share of the samples by one channel, up or down, for channels that lie side by side, such as the pixels of a row. What
+changes follows from seed and epoch, so a resumed run and every device get the same samples (`host/augment.py`). Tests,
+`solsa eval`, `predict` and `partial_fit` take samples as they are. In Python: `recipe={{"noise": 0.3, "shift": 0.3}}`.
 """
 
 

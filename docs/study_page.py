@@ -76,6 +76,26 @@ def _inputs(results: dict[str, Any]) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+def _given(content: dict[str, Any]) -> list[str]:
+    lines = ["## What the digits are given", ""]
+    lines += [
+        f"The recipe of {content['dataset']} with parts of what [decision 15](decisions/0015-delays.md) gave it, in "
+        f"fixed point, on {content['blocks']} blocks of neighbouring training samples, each decided by a network that "
+        "has learned all others. No test sample takes part. " + _measured(content, "python -m solsa.host.bench_inputs"),
+        "",
+    ]
+    rows = [
+        (
+            name,
+            f"`{r['recipe']['encoder']}`",
+            f"{100 * r['mean']:.1f}",
+            *(f"{100 * f(r['accuracies']):.1f}" for f in (min, max)),
+        )
+        for name, r in content["results"].items()
+    ]
+    return [*lines, *table(("inputs", "encoder", "accuracy, %", "worst block", "best block"), rows)]
+
+
 def _unseen(content: dict[str, Any]) -> list[str]:
     lines = ["## Data that nobody tuned for", ""]
     lines += [
@@ -211,6 +231,6 @@ def _normalise(content: dict[str, Any]) -> list[str]:
 
 
 PARTS = {
-    "goals.json": _goals, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues,
+    "goals.json": _goals, "inputs.json": _given, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues,
     "normalise.json": _normalise,
 }  # fmt: skip
