@@ -52,8 +52,8 @@ Ranges and spreads come from the training samples; the encoder travels with the 
 |---|---|---|---|
 {kinds}
 
-Given are the defaults of the options. What `direct` makes is scaled like data, everything else is taken as it is: a
-spike is 1.0. The network is as wide as what the encoder makes of the channels.
+Given are the defaults of the options. What `direct` and `delays` make of values is scaled like data, everything else is
+taken as it is: a spike is 1.0, and so is a clock. The network is as wide as what the encoder makes of the channels.
 
 ```
 solsa data show JapaneseVowels --encoder delta --out delta.png
@@ -62,6 +62,14 @@ solsa learn JapaneseVowels --encoder population:neurons=8 --out runs/population
 
 In Python an encoder belongs to the network (`Network.create(..., encoder="delta")`) or to a fit, see
 [Python](python.md).
+
+## Few training samples
+
+Changed a little, anew in every epoch, few samples stand for more. `solsa learn --noise SD` adds noise to values, in
+standard deviations of their channel (with the scale `common` of a recipe: of all channels). `--shift SHARE` moves that
+share of the samples by one channel, up or down, for channels that lie side by side, such as the pixels of a row. What
+changes follows from seed and epoch, so a resumed run and every device get the same samples (`host/augment.py`). Tests,
+`solsa eval`, `predict` and `partial_fit` take samples as they are. In Python: `recipe={{"noise": 0.3, "shift": 0.3}}`.
 """
 
 
@@ -70,7 +78,8 @@ def data_page() -> str:
     rows = []
     for name, kind in KINDS.items():
         made = Encoder.parse(name)
-        rows.append(f"| `{made}` | {kind.about} | {made.factor} | {made.stretch} |")
+        wide = f"{made.factor}; {made.added} more for all" if made.added else f"{made.factor}"
+        rows.append(f"| `{made}` | {kind.about} | {wide} | {made.stretch} |")
     known = ", ".join(f"`{name}`" for name in KNOWN)
     files = "\n".join(f"| {name} | {text} |" for name, text in FILES)
     return TEXT.format(known=known, files=files, bins=BINS, kinds="\n".join(rows))

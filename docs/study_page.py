@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from solsa.host.augment import varied
+from solsa.host.recipe import Recipe
+
 
 def study_parts(results: Path) -> list[str]:
     """Every part whose result lies in the folder."""
@@ -59,7 +62,38 @@ def _goals(content: dict[str, Any]) -> list[str]:
         ]
         rows.append((name, _sizes(one["layers"]), one["epochs"], _percent(one), f"{100 * r['goal']:g}", state, *gains))
     head = ("data set", "network", "epochs", "accuracy, %", "goal", "", "two hidden layers", "recurrent")
-    return [*lines, *table(head, rows)]
+    return [*lines, *table(head, rows), *_inputs(content["results"])]
+
+
+def _inputs(results: dict[str, Any]) -> list[str]:
+    """What else than the values of a step goes into a network, and what training changes in them."""
+    lines = []
+    for name, entry in results.items():
+        recipe = Recipe.from_dict(entry["one"]["recipe"])
+        parts = [f"through [encoder](data.md#encoders) `{recipe.encoder}`"] if recipe.encoder else []
+        parts += [varied(recipe)] if recipe.augments else []
+        lines += [f"- {name}: {'; '.join(parts)}."] if parts else []
+    return [*lines, ""] if lines else []
+
+
+def _given(content: dict[str, Any]) -> list[str]:
+    lines = ["## What the digits are given", ""]
+    lines += [
+        f"The recipe of {content['dataset']} with parts of what [decision 15](decisions/0015-delays.md) gave it, in "
+        f"fixed point, on {content['blocks']} blocks of neighbouring training samples, each decided by a network that "
+        "has learned all others. No test sample takes part. " + _measured(content, "python -m solsa.host.bench_inputs"),
+        "",
+    ]
+    rows = [
+        (
+            name,
+            f"`{r['recipe']['encoder']}`",
+            f"{100 * r['mean']:.1f}",
+            *(f"{100 * f(r['accuracies']):.1f}" for f in (min, max)),
+        )
+        for name, r in content["results"].items()
+    ]
+    return [*lines, *table(("inputs", "encoder", "accuracy, %", "worst block", "best block"), rows)]
 
 
 def _unseen(content: dict[str, Any]) -> list[str]:
@@ -197,6 +231,6 @@ def _normalise(content: dict[str, Any]) -> list[str]:
 
 
 PARTS = {
-    "goals.json": _goals, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues,
+    "goals.json": _goals, "inputs.json": _given, "unseen.json": _unseen, "widths.json": _widths, "cues.json": _cues,
     "normalise.json": _normalise,
 }  # fmt: skip

@@ -77,7 +77,11 @@ def _labelled(name: str, where: str, epochs: int, folds: int = 1, tuning_samples
 
 
 def _task(name: str, data: Dataset, epochs: int, folds: int = 1, tuning_samples: int = 0) -> Task:
-    """A data set as ``solsa learn`` gives it to a device: encoded, scaled, rounded, decided over the same steps."""
+    """A data set as ``solsa learn`` gives it to a device: encoded, scaled, rounded, decided over the same steps.
+
+    What a recipe changes in training samples from epoch to epoch (host/augment.py) is left out: rules are compared on
+    the samples as they are.
+    """
     config, recipe, encoder = plan_for(data)
     network = start_network(config, name, recipe, data, 0, encoder)
     one = config.formats.input.one

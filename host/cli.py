@@ -135,6 +135,14 @@ def learn_command(
     stop_learned: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="End after N epochs without a wrong training sample.")
     ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(metavar="SD", help="Noise on training samples, new in every epoch, in standard deviations."),
+    ] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Share of training samples moved by a channel, others in every epoch."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train a network on a device, online, sample by sample.
@@ -148,8 +156,8 @@ def learn_command(
     With --out an interrupt, a lost device or a killed run loses nothing but the
     time since the last checkpoint: --resume DIR ends with the same bits.
 
-    Encoders are direct, spikes, delta, rate, latency, population; the network
-    is as wide as what the encoder makes of the channels, and keeps it.
+    Encoders are direct, spikes, delta, rate, latency, population, delays; the
+    network is as wide as what the encoder makes of the channels, and keeps it.
 
     With --from-sweep network, recipe and seed are those of a trial of solsa
     sweep, and so is the data set unless one is named.
@@ -168,7 +176,8 @@ def learn_command(
         LearnOptions(dataset=dataset, device=device, preset=preset, epochs=epochs, seed=seed, json=json, out=out,
                      resume=resume, check_golden=check_golden, baud=baud, checkpoint=checkpoint, keep=keep,
                      faults=faults, live=live, scrub=scrub, encoder=encoder, bins=bins, chosen=chosen,
-                     schedule=schedule, early_stop=early_stop, stop_learned=stop_learned),
+                     schedule=schedule, early_stop=early_stop, stop_learned=stop_learned,
+                     noise=noise, shift=shift),
         console(),
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ def show_command(
 ) -> None:
     """Print shape, classes and ranges of a data set, and draw it.
 
-    Encoders: direct, spikes, delta, rate, latency, population.
+    Encoders: direct, spikes, delta, rate, latency, population, delays.
 
     Example: solsa data show JapaneseVowels --out vowels.png
     """

@@ -7,6 +7,7 @@ it puts out has float values in which a spike is 1.0.
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -33,6 +34,8 @@ class Kind:
     #: Whether the output is scaled like data afterwards (z-score), not taken as it is.
     graded: bool
     about: str
+    #: Channels added to those, which are never scaled.
+    added: Callable[[Mapping[str, float]], int] = lambda _: 0
 
 
 def _option(name: str) -> Callable[[Mapping[str, float]], int]:
@@ -55,6 +58,10 @@ KINDS: dict[str, Kind] = {
                     "one spike per value within `window` steps, the earlier the larger the value"),
     "population": Kind({"neurons": 4}, _option("neurons"), _one, False,
                        "`neurons` graded signals per channel, bell curves over its range"),
+    "delays": Kind({"taps": 4, "clock": 8, "repeat": 1}, _option("taps"), _option("repeat"), True,
+                   "currents of the last `taps` steps side by side, each held for `repeat` steps, and `clock` channels "
+                   "of which one is 1.0, the first in the first part of the longest sample, and so on",
+                   _option("clock")),
 }  # fmt: skip
 
 
@@ -70,6 +77,8 @@ class Encoder:
         Its options, all of them.
     low, high, std : float array [channels]
         Range and standard deviation of the training samples; empty until fitted.
+    length : int
+        Steps of the longest training sample, which a clock divides into parts; 0 without a clock.
     """
 
     kind: str
@@ -77,6 +86,7 @@ class Encoder:
     low: FloatArray = field(default_factory=lambda: np.zeros(0))
     high: FloatArray = field(default_factory=lambda: np.zeros(0))
     std: FloatArray = field(default_factory=lambda: np.zeros(0))
+    length: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -120,6 +130,15 @@ class Encoder:
         return KINDS[self.kind].channels(self.options)
 
     @property
+    def added(self) -> int:
+        """Channels that it adds behind those, which are taken as they are."""
+        return KINDS[self.kind].added(self.options)
+
+    def width(self, channels: int) -> int:
+        """Channels that it makes of so many."""
+        return channels * self.factor + self.added
+
+    @property
     def stretch(self) -> int:
         """Steps that it makes of one."""
         return KINDS[self.kind].steps(self.options)
@@ -132,12 +151,12 @@ class Encoder:
         if not np.isfinite(std).all():
             channel = int(np.argmin(np.isfinite(std)))
             raise DataError(f"encoder {self.kind}, channel {channel}: values too large; allowed are below about 1e150")
-        return replace(self, low=values.min(axis=0), high=values.max(axis=0), std=std)
+        length = max(len(sample) for sample in train) if self.added else 0
+        return replace(self, low=values.min(axis=0), high=values.max(axis=0), std=std, length=length)
 
     def transform(self, sample: FloatArray) -> FloatArray:
         """Encode a sample [T, channels] to [steps, outputs]; DataError for another number of channels."""
-        if not self.channels:
-            raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
+        self._check_fitted()
         if sample.ndim != 2 or sample.shape[1] != self.channels:
             raise DataError(f"encoder {self.kind}: shape {sample.shape}, fitted on {self.channels} channels")
         if len(sample) * self.stretch > _MOST_STEPS:
@@ -147,18 +166,25 @@ class Encoder:
         encoded: FloatArray = getattr(self, f"_{self.kind}")(sample)
         return encoded
 
+    def _check_fitted(self) -> None:
+        if not self.channels:
+            raise DataError(f"encoder {self.kind}: knows no ranges before the first training; call fit or partial_fit")
+
     def stepper(self) -> Callable[[FloatArray], FloatArray]:
         """Encoder of the steps of one sample as they come: a function from [channels] to [outputs].
 
         Raises
         ------
         DataError
-            If it makes several steps of one, so that a stream of steps has no place for them.
+            If it makes several steps of one, so that a stream of steps has no place for them, or is not fitted yet.
         """
         if self.stretch > 1:
             raise DataError(f"encoder {self}: {self.stretch} steps of one do not fit a stream; give whole samples")
+        self._check_fitted()
         if self.kind == "delta":
             return self._follower()
+        if self.kind == "delays":
+            return self._line()
         return lambda row: self.transform(row[None])[0]
 
     def apply(self, dataset: Dataset) -> Dataset:
@@ -173,7 +199,8 @@ class Encoder:
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
         arrays = {key: getattr(self, key).tolist() for key in ("low", "high", "std")}
-        return {"kind": self.kind, "options": dict(self.options), **arrays}
+        length = {"length": self.length} if self.length else {}
+        return {"kind": self.kind, "options": dict(self.options), **arrays, **length}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -182,13 +209,16 @@ class Encoder:
             options = ",".join(f"{key}={value}" for key, value in plain["options"].items())
             made = cls.parse(f"{plain['kind']}:{options}")
             low, high, std = (np.array(plain[key], dtype=np.float64) for key in ("low", "high", "std"))
+            length = int(plain.get("length", 0))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"encoder: cannot be read ({error})") from None
         if low.ndim != 1 or not low.shape == high.shape == std.shape:
             raise DataError("encoder: ranges of different channels")
         if not (np.isfinite(low).all() and np.isfinite(high).all() and np.isfinite(std).all()):
             raise DataError("encoder: ranges that are not finite")
-        return replace(made, low=low, high=high, std=std)
+        if (length > 0) != bool(made.added and len(low)):
+            raise DataError(f"encoder {made}: a longest sample of {length} steps")
+        return replace(made, low=low, high=high, std=std, length=length)
 
     # -- one per kind -------------------------------------------------------------------------------------------------
     def _place(self, sample: FloatArray) -> FloatArray:
@@ -219,6 +249,27 @@ class Encoder:
             up, down = row - before >= threshold, before - row >= threshold
             reference = before + np.where(up, threshold, 0.0) - np.where(down, threshold, 0.0)
             return np.concatenate([up, down]).astype(np.float64)
+
+        return step
+
+    def _delays(self, sample: FloatArray) -> FloatArray:
+        step = self._line()
+        return np.repeat(np.array([step(row) for row in sample]), int(self.options["repeat"]), axis=0)
+
+    def _line(self) -> Callable[[FloatArray], FloatArray]:
+        """Channels of this step, of the one before, ..., then the clock. Before the first step it has always been that.
+
+        The clock counts steps, so a stream can follow it; in samples longer than all of training its last part lasts.
+        """
+        kept: deque[FloatArray] = deque(maxlen=int(self.options["taps"]))
+        parts, done = np.eye(self.added), 0
+
+        def step(row: FloatArray) -> FloatArray:
+            nonlocal done
+            kept.extendleft([row] * (1 if kept else int(self.options["taps"])))
+            part = min(done * self.added // self.length, self.added - 1)
+            done += 1
+            return np.concatenate([*kept, parts[part]])
 
         return step
 

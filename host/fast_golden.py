@@ -15,7 +15,7 @@ from solsa.golden.compiled import CompiledCore
 from .data import Dataset
 from .network import Network
 from .quantise import IntArray
-from .train import Samples, quantise, shuffled
+from .train import Samples, epoch_samples, quantise, shuffled
 from .words import Ints
 
 
@@ -73,7 +73,7 @@ def trained(
     if recipe.search or recipe.stop_points:
         raise ValueError("a recipe with search or early stop needs the golden device")
     network.check_dataset(dataset)
-    train, test = quantise(dataset, network)
+    plain, test = quantise(dataset, network)
     parameters = network.current_parameters()
     core, counts, total = CompiledCore(config, parameters, network.weights), _Counts(), epochs or recipe.epochs
     core.state.rng = parameters.rng
@@ -83,7 +83,7 @@ def trained(
     for epoch in range(network.epochs_done, total):
         now = recipe.parameters(config, network.parameters.schedule, epoch)
         core.set_parameters(network.parameters.with_(rate=now.rate, adapt_rate=now.adapt_rate))
-        right = 0
+        right, train = 0, epoch_samples(dataset, network, plain, epoch)
         for done, i in enumerate(shuffled(len(train.inputs), source)):
             seen = watch > 0 and done % watch == 0
             core.watch = counts if seen else None

@@ -294,8 +294,7 @@ class Learner:
         found, wanted = samples[0].shape[1], len(self.network.quantiser.mean)
         if encoder is None and found != wanted:
             raise DataError(f"X has {found} channels, the network {wanted}")
-        if encoder is not None and found * encoder.factor != wanted:
-            made = found * encoder.factor
+        if encoder is not None and (made := encoder.width(found)) != wanted:
             raise DataError(
                 f"X has {found} channels, of which encoder {encoder} makes {made}, the network takes {wanted}; "
                 "Network.create(..., encoder=) makes one of that size"

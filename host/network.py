@@ -172,10 +172,14 @@ class Network:
         """
         chosen = encoder_of(encoder)
         if chosen is not None and not isinstance(layers, str) and len(layers):
-            layers = (layers[0] * chosen.factor, *layers[1:])
+            layers = (chosen.width(layers[0]), *layers[1:])
         made, name = named_config(layers, config)
-        if chosen is not None and made.inputs % chosen.factor:
-            raise ConfigError(f"encoder {chosen}: {chosen.factor} channels of one, but {made.inputs} inputs of {name}")
+        if chosen is not None:
+            channels = (made.inputs - chosen.added) // chosen.factor
+            if channels < 1 or chosen.width(channels) != made.inputs:
+                more = f" and {chosen.added} more" if chosen.added else ""
+                of_one = f"{chosen.factor} channels of one{more}"
+                raise ConfigError(f"encoder {chosen}: {of_one}, but {made.inputs} inputs of {name}")
         plan = recipe if isinstance(recipe, Recipe) else _changed(default_recipe(made), recipe or {})
         if not isinstance(seed, int) or seed < 0:
             raise ConfigError(f"seed {seed!r}, allowed are integers from 0 up")
@@ -243,7 +247,8 @@ class Network:
     @property
     def channels(self) -> int:
         """Channels of a sample, before the encoder."""
-        return len(self.quantiser.mean) // (1 if self.encoder is None else self.encoder.factor)
+        found = len(self.quantiser.mean)
+        return found if self.encoder is None else (found - self.encoder.added) // self.encoder.factor
 
     @property
     def scaled(self) -> bool:

@@ -117,6 +117,12 @@ class Quantiser:
         """Take values as they are, as for spikes of 1.0."""
         return cls(np.zeros(channels), np.ones(channels), frac_bits, width)
 
+    def by(self, scale: str, train: Sequence[FloatArray]) -> Self:
+        """Scale of a recipe: ``channel``, ``common`` or ``robust``."""
+        if scale == "common":
+            return self.common()
+        return self.robust(train) if scale == "robust" else self
+
     def common(self) -> Self:
         """One spread for all channels: the root mean square of theirs. Channels that do not move stay so."""
         spread = math.sqrt(math.fsum(float(v) * float(v) for v in self.std) / len(self.std))
@@ -142,6 +148,10 @@ class Quantiser:
                     break
                 mean[c], std[c] = middle, spread
         return replace(self, mean=mean, std=std)
+
+    def with_plain(self, count: int) -> Self:
+        """With so many more channels behind, which are taken as they are."""
+        return replace(self, mean=np.append(self.mean, np.zeros(count)), std=np.append(self.std, np.ones(count)))
 
     @property
     def constant_channels(self) -> tuple[int, ...]:

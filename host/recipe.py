@@ -76,6 +76,12 @@ class Recipe:
     normalise, normalise_limit : tuple of float, int
         For a core with that option: mean size of delta per layer at which the rate of a neuron is as given, 0: the
         layer's neurons have one rate; none: :data:`NORMALISE`. Largest power of two by which a rate differs from it.
+    noise : float
+        Standard deviation of what is added to every value of a training sample, anew in every epoch, in units of the
+        spread that its channel is scaled by, before the encoder: host/augment.py.
+    shift : float
+        Share of the training samples, others in every epoch, whose values move by one channel up or down: for channels
+        that lie side by side, such as the pixels of a row.
     stop_learned : int
         The run ends after so many epochs in a row without a wrong training sample; 0: never.
     """
@@ -105,12 +111,18 @@ class Recipe:
     recurrent_sd: float = 0.3
     normalise: tuple[float, ...] = ()
     normalise_limit: int = 2
+    noise: float = 0.0
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise ConfigError(f"recipe: scale {self.scale!r}, allowed {', '.join(SCALES)}")
         if not 0.0 <= self.window <= 1.0:
             raise ConfigError(f"recipe: window {self.window}, allowed 0 to 1")
+        if not 0.0 <= self.noise < math.inf:
+            raise ConfigError(f"recipe: noise {self.noise}, allowed are standard deviations from 0 up")
+        if not 0.0 <= self.shift <= 1.0:
+            raise ConfigError(f"recipe: shift {self.shift}, allowed are shares from 0 to 1")
         if any(not 0.0 <= value <= 1.0 for value in self.normalise):
             raise ConfigError(f"recipe: normalise {self.normalise}, allowed are mean errors from 0 to 1")
 
@@ -159,6 +171,11 @@ class Recipe:
         return tuple((fmt.from_float(v).bit_length(), self.normalise_limit if v else 0) for v in references)
 
     @property
+    def augments(self) -> bool:
+        """Whether training samples are changed anew in every epoch."""
+        return bool(self.noise or self.shift)
+
+    @property
     def adapts(self) -> bool:
         """Whether the filter constants are trained."""
         return any(self.adapt_rates)
@@ -190,7 +207,7 @@ class Recipe:
 _LATER = frozenset(
     {
         "search", "search_samples", "stop_margin", "stop_points", "stop_learned", "recurrent_sd", "normalise",
-        "normalise_limit", "surrogate_peak",
+        "normalise_limit", "noise", "shift", "surrogate_peak",
     }
 )  # fmt: skip
 
@@ -204,19 +221,22 @@ RECIPES: dict[str, Recipe] = {
         final=0.15,
         updates=9,
     ),
-    # Eight rows are few steps for spikes to say much: each is held for two. The classes show in the last rows only.
+    # Eight rows are few steps for spikes to say much: each is held for two. The classes show in the last rows only. A
+    # neuron that knows neither the rows before nor which row it is has one weight per column for all of them: hence the
+    # delays and the clock (docs/decisions/0015-delays.md).
     "digits": Recipe(
-        a=((0.0, 0.5, 0.7, 0.9), (0.0,) * 4),
+        a=((0.0,) * 4, (0.0,) * 4),
         lam=((0.5, 0.5, 0.7, 0.8), (0.6,) * 4),
-        weight_sd=(0.18, 0.01),
+        weight_sd=(0.2, 0.01),
         rates=(0.0096, 0.0208),
         final=0.03,
         updates=8,
         epochs=30,
         window=0.5,
-        encoder="direct:repeat=2",
+        encoder="delays:taps=4,clock=8,repeat=2",
         scale="common",
-        bias=True,
+        noise=0.3,
+        shift=1 / 3,
     ),
     # Cue accumulation in steps of 10 ms, as host/bench_cues.py writes it: the default of its 225 steps, learning at
     # few of the last 15. The readout's time constant of 1000 steps counts the first cue as much as the last one.

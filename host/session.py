@@ -13,6 +13,7 @@ from rich.console import Console
 
 from solsa.contract import PRESETS
 
+from .augment import varied
 from .checkpoint import NETWORK_FILE, Checkpoints, Every
 from .data import Dataset, load_dataset
 from .device import Device
@@ -250,6 +251,7 @@ def _show_start(options: LearnOptions, dataset: Dataset, network: Network, epoch
         ("device", f"{options.device}, configuration {config.config_hash}"),
         ("epochs", f"{epochs}{resumed}, seed {network.seed}"),
         ("updates", described(network.recipe, len(network.parameters.schedule))),
+        ("samples", varied(network.recipe) if network.recipe.augments else None),
         ("saved", options.out or nothing),
         *(("note", note) for note in dataset.notes),
     ]

@@ -55,6 +55,9 @@ class LearnOptions:
     early_stop: str | None = None
     schedule: str | None = None
     stop_learned: int | None = None
+    #: What training samples are changed by, see host/augment.py.
+    noise: float | None = None
+    shift: float | None = None
 
 
 def begin(options: LearnOptions, say: Callable[[str], None]) -> tuple[LearnOptions, Dataset, Network]:
@@ -88,7 +91,7 @@ def _fresh(options: LearnOptions, dataset: Dataset) -> Network:
     name = options.preset or (BASE if config == preset(BASE) else sizes(config))
     if options.epochs is not None:
         recipe = recipe.with_(epochs=options.epochs)
-    recipe = changed(recipe, options.early_stop, options.schedule, options.stop_learned)
+    recipe = _asked(recipe, options)
     return start_network(*with_options(config, name, recipe), recipe, dataset, options.seed or 0, encoder)
 
 
@@ -122,12 +125,19 @@ def plan_for(
     return config, calibrated(recipe, config, dataset, chosen), chosen
 
 
+def _asked(recipe: Recipe, options: LearnOptions) -> Recipe:
+    """Recipe with what the command line says of it."""
+    recipe = changed(recipe, options.early_stop, options.schedule, options.stop_learned)
+    given = {"noise": options.noise, "shift": options.shift}
+    return recipe.with_(**{name: value for name, value in given.items() if value is not None})
+
+
 def _from_sweep(options: LearnOptions, chosen: tuple[Path, int], dataset: Dataset) -> Network:
     """Untrained network of a trial; it is trained on all training samples, those of validation included."""
     plan = optional("solsa.host.sweep_choice", "chosen_plan", "sweep")(*chosen)
     check_sizes(plan.config, dataset, f"trial {chosen[1]} of {chosen[0]}")
     recipe = plan.recipe if options.epochs is None else plan.recipe.with_(epochs=options.epochs)
-    recipe = changed(recipe, options.early_stop, options.schedule, options.stop_learned)
+    recipe = _asked(recipe, options)
     seed = plan.seed if options.seed is None else options.seed
     return start_network(*with_options(plan.config, plan.name, recipe), recipe, dataset, seed)
 
@@ -146,6 +156,7 @@ def _resumed(options: LearnOptions, file: Path, say: Callable[[str], None]) -> t
         raise NetworkError(f"{file} was trained on {network.dataset}, not on {dataset.name}")
     for name, asked in (
         ("early-stop", options.early_stop), ("schedule", options.schedule), ("stop-learned", options.stop_learned),
+        ("noise", options.noise), ("shift", options.shift),
     ):  # fmt: skip
         if asked is not None:
             raise NetworkError(f"{file} keeps to the recipe that it was started with; leave --{name} out")

@@ -16,6 +16,7 @@ import numpy as np
 from solsa.contract import CONTRACT_VERSION, NetworkConfig
 from solsa.contract.parameters import Rate
 
+from .augment import augmented
 from .data import Dataset
 from .encoders import Encoder
 from .expected import StateLost
@@ -116,6 +117,14 @@ def quantise(dataset: Dataset, network: Network) -> tuple[Samples, Samples]:
     )
 
 
+def epoch_samples(dataset: Dataset, network: Network, train: Samples, epoch: int) -> Samples:
+    """Training samples of an epoch, counted from 0: those given, or what the recipe makes of the data set's."""
+    if not network.recipe.augments:
+        return train
+    changed = augmented(dataset.train, network.recipe, network.seed, epoch)
+    return Samples(network.inputs(changed), train.labels)
+
+
 def start_network(
     config: NetworkConfig, preset: str, recipe: Recipe, dataset: Dataset, seed: int, encoder: Encoder | None = None
 ) -> Network:
@@ -125,11 +134,9 @@ def start_network(
         encoder = encoder.fit(train)
         train = [encoder.transform(sample) for sample in train]
     if encoder is None or encoder.graded:
-        quantiser = Quantiser.fit(train, fmt.frac, fmt.width)
-        if recipe.scale == "common":
-            quantiser = quantiser.common()
-        elif recipe.scale == "robust":
-            quantiser = quantiser.robust(train)
+        added = 0 if encoder is None else encoder.added
+        scaled = [sample[:, : sample.shape[1] - added] for sample in train]
+        quantiser = Quantiser.fit(scaled, fmt.frac, fmt.width).by(recipe.scale, scaled).with_plain(added)
     else:
         quantiser = Quantiser.unscaled(train[0].shape[1], fmt.frac, fmt.width)
     if config.inputs == train[0].shape[1] + 1:
@@ -210,7 +217,7 @@ def learn(
     """
     network.check_dataset(dataset)
     began, cycles = time.perf_counter(), device.cycles
-    run = _Run(device, network, *quantise(dataset, network), on_progress, due, on_snapshot)
+    run = _Run(device, network, dataset, *quantise(dataset, network), on_progress, due, on_snapshot)
     while network.epochs_done < epochs and not has_learned(network.recipe, network.history):
         run.restoring(run.epoch)
         on_epoch(network)
@@ -243,6 +250,7 @@ class _Run:
 
     device: Device
     network: Network
+    dataset: Dataset
     train: Samples
     test: Samples
     on_progress: OnProgress
@@ -271,7 +279,8 @@ class _Run:
 
     def epoch(self) -> None:
         """Train what is left of an epoch, test, and move the network to the next one."""
-        network, train = self.network, self.train
+        network = self.network
+        train = epoch_samples(self.dataset, network, self.train, network.epochs_done)
         number, right, before, began = network.epochs_done, network.correct, network.seconds, time.perf_counter()
         source = np.random.PCG64()
         source.state = cast(Any, network.shuffler)

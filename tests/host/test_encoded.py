@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # -- the command line -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", ["delta", "latency"])
+@pytest.mark.parametrize("kind", ["delta", "latency", "delays"])
 def test_every_encoder_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "toy.npz", **toy_arrays())
     file = tmp_path / "network.npz"
@@ -68,7 +68,7 @@ def test_every_encoder_learns_and_is_kept(kind: str, tmp_path: Path) -> None:
     encoder = network.encoder
     assert encoder is not None
     assert (encoder.kind, encoder.channels, network.channels) == (kind, 3, 3)
-    assert network.config.inputs == 3 * encoder.factor
+    assert network.config.inputs == encoder.width(3)
     assert result["encoder"] == load_progress(tmp_path)["run"]["encoder"] == str(encoder)
     assert f"encoder   {encoder}" in text
     assert f"{result['test_accuracy']:.4f}" in good("eval", file, tmp_path / "toy.npz")
@@ -171,7 +171,7 @@ def test_fit_through_an_encoder(tmp_path: Path) -> None:
             assert (device.decision_function(X) == scores).all()
 
 
-@pytest.mark.parametrize("encoder", ["spikes", "delta:threshold=0.5", "population:neurons=2"])
+@pytest.mark.parametrize("encoder", ["spikes", "delta:threshold=0.5", "population:neurons=2", "delays:taps=3,clock=4"])
 def test_a_stream_is_the_encoded_sample(encoder: str) -> None:
     network = Network.create((3, 8, 3), encoder=encoder, recipe=RECIPE, **SMALL)
     with Device.open("golden", network) as device:
@@ -179,6 +179,13 @@ def test_a_stream_is_the_encoded_sample(encoder: str) -> None:
         for x in X[:3]:
             stream = device.stream()
             assert ([stream.step(row) for row in x][-1].score == device.decision_function(x[None])[0]).all()
+
+
+@pytest.mark.parametrize("encoder", ["delta", "delays"])
+def test_a_stream_before_the_first_training_is_refused_in_one_line(encoder: str) -> None:
+    network = Network.create((3, 8, 3), encoder=encoder, recipe=RECIPE, **SMALL)
+    with Device.open("golden", network) as device, pytest.raises(DataError, match="knows no ranges before the first"):
+        device.stream()
 
 
 def test_the_classifier_takes_an_encoder() -> None:
@@ -201,6 +208,10 @@ def made() -> Network:
         (lambda d: d.fit(X * 1e200, Y), "encoder delta, channel 0: values too large; allowed are below about 1e150"),
         (lambda d: Network.create((3, 2), encoder="rat"), "encoder 'rat' is not known"),
         (lambda d: Network.create("tiny", encoder="delta"), "encoder delta.*: 2 channels of one, but 3 inputs of tiny"),
+        (
+            lambda d: Network.create("tiny", encoder="delays:taps=1"),
+            "encoder delays.*: 1 channels of one and 8 more, but 3 inputs of tiny",
+        ),
     ],
 )
 def test_a_mistake_in_python_is_one_line(call: Callable[[Device], object], message: str) -> None:
@@ -228,6 +239,16 @@ def test_a_stream_refuses_several_steps_of_one() -> None:
             "of 1 channels for 9",
         ),
         ("encoder", {"kind": "spikes", "options": {}, "low": [0.0], "high": [1e999], "std": [1.0]}, "not finite"),
+        (
+            "encoder",
+            {"kind": "spikes", "options": {}, "low": [0.0], "high": [1.0], "std": [1.0], "length": 3},
+            "of 3 st",
+        ),
+        (
+            "encoder",
+            {"kind": "delays", "options": {"clock": 2}, "low": [0.0], "high": [1.0], "std": [1.0]},
+            "encoder delays:.*: a longest sample of 0 steps",
+        ),
         ("binning", {"bins": 0, "width": 1, "channels": 3}, "makes no sense"),
         ("binning", {"bins": "x"}, "bins: cannot be read"),
         ("binning", 3, "damaged|bins: cannot be read"),

@@ -107,6 +107,10 @@ def test_encoders_by_hand() -> None:
     population = np.array(encoded("population:neurons=2"))
     assert population.shape == (4, 4)
     assert population[0].tolist() == pytest.approx([np.exp(-0.5), np.exp(-4.5), np.exp(-0.5), np.exp(-0.5)])
+    assert encoded("delays:taps=2,clock=2,repeat=2", RAMP[:3])[::2] == [[0, 1, 0, 1, 1, 0], [1, 1, 0, 1, 1, 0],
+                                                                        [2, 1, 1, 1, 0, 1]]  # fmt: skip
+    clock = np.array(encoded("delays:taps=1,clock=3", np.repeat(RAMP, 2, axis=0)))[:, 2:]
+    assert clock.argmax(1).tolist() == [0, 0, 1, 2, 2, 2, 2, 2]  # of 4 steps in training
     rate = np.array(encoded("rate:repeat=500"))
     assert rate.shape == (2000, 2)
     assert rate.reshape(4, 500, 2).mean(1)[:, 0].tolist() == pytest.approx([0, 0.25, 0.5, 1], abs=0.07)
@@ -120,7 +124,7 @@ def test_an_encoder_is_stored_and_applied(kind: str) -> None:
     assert (again.transform(RAMP) == encoder.transform(RAMP)).all()
     data = Dataset("d", [RAMP], np.array([0]), [RAMP[:2]], np.array([0]), ("a", "b"))
     out = encoder.apply(data)
-    assert out.n_channels == 2 * encoder.factor
+    assert out.n_channels == encoder.width(2) == 2 * encoder.factor + (8 if kind == "delays" else 0)
     assert out.notes == (f"encoder {encoder}",)
     with pytest.raises(DataError, match=r"shape \(4, 1\), fitted on 2 channels"):
         encoder.transform(RAMP[:, :1])
@@ -129,7 +133,7 @@ def test_an_encoder_is_stored_and_applied(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rat", "encoder 'rat' is not known, allowed: direct, spikes, delta, rate, latency, population"),
+        ("rat", "encoder 'rat' is not known, allowed: direct, spikes, delta, rate, latency, population, delays"),
         ("rate:x=1", "encoder rate: option 'x' is not known, allowed: repeat, seed"),
         ("rate:repeat=0", "encoder rate: repeat '0', allowed are integers above 0 up to 1000"),
         ("delta:threshold=a", "encoder delta: threshold 'a', allowed are numbers above 0 up to 1000"),

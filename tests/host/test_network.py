@@ -283,9 +283,10 @@ def test_a_known_data_set_brings_its_inputs_along() -> None:
     config, recipe, encoder = plan_for(data)
     network = start_network(config, "digits", recipe, data, 0, encoder)
     (inputs,) = network.inputs(data.train[:1])
-    assert inputs.shape == (16, 9)
-    assert (inputs[:, -1] == config.formats.input.one).all()
-    assert np.ptp(network.quantiser.std[network.quantiser.std > 0]) == 0
+    assert inputs.shape == (16, 40)
+    assert (inputs[:, 32:] == np.repeat(np.eye(8, dtype=int), 2, axis=0) * config.formats.input.one).all()
+    spread = network.quantiser.std[:32]
+    assert np.ptp(spread[spread > 0]) == 0
     assert network.parameters.schedule == tuple(range(8, 16))
     assert plan_for(data, "direct")[0].inputs == 8
 

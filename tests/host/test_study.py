@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from solsa.host import bench_cues, bench_goals, bench_normalise, bench_tasks, bench_unseen, bench_widths
+from solsa.host import bench_cues, bench_goals, bench_inputs, bench_normalise, bench_tasks, bench_unseen, bench_widths
 from solsa.host.data import Dataset, load_dataset
 from solsa.host.device import Device
 from solsa.host.fast_golden import trained
@@ -71,6 +71,11 @@ def test_one_channel_gets_a_bias_and_samples_of_one_length_a_window(tmp_path: Pa
 def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = ramps(tmp_path)
     task = bench_tasks._task("ramps", dataset, epochs=1)
+    small = bench_inputs.block(load_dataset("digits"), 0)
+    small = replace(
+        small, train=small.train[:24], train_labels=small.train_labels[:24], test=[], test_labels=small.test_labels[:0]
+    )
+    monkeypatch.setattr(bench_inputs, "load_dataset", lambda _: small)
     for module in (bench_widths, bench_cues):
         monkeypatch.setitem(module.TASKS, "ramps", lambda: task)
     monkeypatch.setitem(bench_goals.GOALS, "ramps", 0.5)
@@ -82,17 +87,38 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (bench_widths, ["ramps", "--seeds", "1", "--quantities", "delta", "--picture", str(tmp_path / "widths.png")]),
         (bench_goals, ["ramps", "--seeds", "1", "--epochs", "1"]),
         (bench_cues, ["ramps", "--seeds", "1"]),
+        (bench_inputs, ["--epochs", "1"]),
         (bench_normalise, ["ramps", "--seeds", "1", "--epochs", "1", "--only", "fixed"]),
     ):
         name = module.__name__.rpartition("_")[2]
         monkeypatch.setattr(sys, "argv", [name, *words, "--json", str(tmp_path / f"{name}.json")])
         assert module.main() == 0
-        assert "ramps" in json.loads((tmp_path / f"{name}.json").read_text())["results"]
+        found = json.loads((tmp_path / f"{name}.json").read_text())["results"]
+        assert ("ramps" in found) == (module is not bench_inputs)
     assert (tmp_path / "widths.png").stat().st_size > 10_000
     text = "\n".join(study_parts(tmp_path))
-    for title in ("Goals", "Data that nobody tuned for", "How many bits", "Cue accumulation", "Rates per neuron"):
+    for title in (
+        "Goals",
+        "Data that nobody tuned for",
+        "How many bits",
+        "Cue accumulation",
+        "Rates per neuron",
+        "What the digits are",
+    ):
         assert f"## {title}" in text
     assert "| ramps | 2-64-2 | 1 |" in text
+
+
+def test_blocks_are_neighbours_and_hold_every_training_sample_once() -> None:
+    data = load_dataset("digits")
+    blocks = [bench_inputs.block(data, index) for index in range(bench_inputs.BLOCKS)]
+    assert [id(x) for part in blocks for x in part.test] == [id(x) for x in data.train]
+    for part in blocks:
+        assert len(part.train) + len(part.test) == len(data.train)
+        assert (len(part.train_labels), len(part.test_labels)) == (len(part.train), len(part.test))
+    recipes = bench_inputs.variants(RECIPES["digits"])
+    assert recipes["and both"] == RECIPES["digits"]
+    assert not recipes["delays and clock"].augments
 
 
 @pytest.mark.bench  # compiles the float network
