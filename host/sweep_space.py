@@ -27,7 +27,8 @@ FORMATS = "formats."
 HARDWARE = ("none", "predict", "build")
 _INTS = ("hidden_size", "hidden_layers", "groups", "lanes", "updates", "epochs", "seed", "nextpnr_seed")
 _FLOATS = ("theta", "rho", "surrogate_width", "surrogate_peak", "final", "a_max", "noise", "shift", "rate_hidden",
-           "rate_readout", "adapt_rate_hidden", "adapt_rate_readout", "weight_sd_hidden", "weight_sd_readout", "clock_mhz")  # fmt: skip
+           "rate_readout", "adapt_rate_hidden", "adapt_rate_readout", "weight_sd_hidden", "weight_sd_readout",
+           "clock_mhz")  # fmt: skip
 _TEXTS = ("hidden", *(FORMATS + f.name for f in fields(Formats)))
 KINDS: dict[str, type] = dict.fromkeys(_INTS, int) | dict.fromkeys(_FLOATS, float) | dict.fromkeys(_TEXTS, str)
 #: Fields of the recipe that a dimension of the same name sets.
