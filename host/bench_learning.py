@@ -186,14 +186,15 @@ class Bench:
                 choice, validation = self.tuned(dataset, name)
                 rows[name] = {**self.measured(dataset, name, choice), "validation_accuracy": validation}
             yield self._content(results, ablations)
+        studied = [name for name in self.plan.datasets if not self.task(name).rules_only]
         if self.plan.fixed:
-            for dataset in self.plan.datasets:
+            for dataset in studied:
                 if FIXED_BASE in self.plan.rules:
                     choice, _ = self.tuned(dataset, FIXED_BASE)
                     results[dataset][FIXED] = self.measured(dataset, FIXED, choice, fixed=True)
                     yield self._content(results, ablations)
         if self.plan.ablation and "solsa" in self.plan.rules:
-            for dataset in self.plan.datasets:
+            for dataset in studied:
                 choice, _ = self.tuned(dataset, "solsa")
                 ablations[dataset] = {
                     name: self.measured(dataset, "solsa", changed, seeds=self.plan.ablation_seeds)

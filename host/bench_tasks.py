@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,9 @@ class Task:
         Last steps with an error and a decision; 0: all.
     generated : bool
         A synthetic task, not a data set that ``solsa learn`` knows.
+    rules_only : bool
+        Rules are compared, fixed point and SOLSA's parts are not: it takes too long, or formats of its own
+        (host/bench_cues.py).
     """
 
     name: str
@@ -60,6 +63,7 @@ class Task:
     tuning_samples: int = 0
     window: int = 0
     generated: bool = False
+    rules_only: bool = False
 
     @property
     def regression(self) -> bool:
@@ -92,7 +96,7 @@ def _task(name: str, data: Dataset, epochs: int, folds: int = 1, tuning_samples:
 
 
 def _generated(
-    name: str, train: Generated, test: Generated, epochs: int, tuning_samples: int = 0, window: int = 0, folds: int = 2
+    name: str, train: Generated, test: Generated, epochs: int, tuning_samples: int = 0, window: int = 0
 ) -> Task:
     classes = tuple(str(k) for k in range(int(train.labels.max()) + 1))
     data = Dataset(name, train.inputs, train.labels, test.inputs, test.labels, classes)
@@ -101,7 +105,7 @@ def _generated(
     if train.targets:
         outputs = parts[0].targets.shape[1]
         config = config.with_(readout=Readout.TARGET, layers=(*config.layers[:-1], outputs))
-    return Task(name, data, parts[0], parts[1], config, epochs, folds, tuning_samples, window, True)
+    return Task(name, data, parts[0], parts[1], config, epochs, 2, tuning_samples, window, True)
 
 
 def _spoken() -> Task:
@@ -113,9 +117,10 @@ def _spoken() -> Task:
 
 def _cues(milliseconds: int) -> Task:
     train, test = (cue_accumulation(n, seed, milliseconds=milliseconds) for n, seed in ((300, 1), (200, 2)))
-    name = "cue_accumulation" if milliseconds == 10 else f"cue_accumulation_{milliseconds}ms"
-    return _generated(name, train, test, epochs=10, tuning_samples=200, window=150 // milliseconds,
-                      folds=2 if milliseconds == 10 else 1)  # fmt: skip
+    made = _generated("cue_accumulation", train, test, epochs=10, tuning_samples=200, window=150 // milliseconds)
+    if milliseconds == 10:
+        return made
+    return replace(made, name=f"cue_accumulation_{milliseconds}ms", folds=1, rules_only=True)
 
 
 #: Everything that can be compared, by name. Real data first.
