@@ -143,8 +143,8 @@ def _fixed(content: dict[str, Any]) -> list[str]:
     lines += [
         "The integer golden model, which the chip equals bit by bit; same recipe, start weights, inputs, order "
         "and schedule as the float network of the row `SOLSA, evenly spaced updates only`. The difference is taken "
-        "seed by seed (mean and its standard error), over more seeds than the rows have where five leave it open. Steps "
-        "of 1 ms have formats of their own, see below.", "",
+        "seed by seed (mean and its standard error), over more seeds than the rows have where five leave it open. "
+        "Steps of 1 ms have formats of their own, see below.", "",
     ]  # fmt: skip
     rows = []
     for dataset, rules in content["results"].items():

@@ -75,9 +75,26 @@ def test_an_interrupted_benchmark_goes_on_and_ends_the_same(
     rows = content["results"]["toy"]
     assert list(rows) == ["solsa", "solsa_even", "bptt", "ottt", "solsa_fixed"]
     assert all(len(row["accuracies"]) == 2 for row in rows.values())
+    assert len(rows["solsa_fixed"]["against_float"]["differences"]) == 2
     assert rows["bptt"]["updates"] == 2 * len(toy.train)
     assert set(content["ablations"]["toy"]) == set(variants(draw(toy, 0, enhanced=True)))
     page_and_pictures(content, tmp_path)
+
+
+@pytest.mark.parametrize(("scatter", "seeds", "taken"), [(0.02, 5, 20), (0.0002, 5, 5), (0.006, 5, 6), (0.02, 3, 3)])
+def test_fixed_and_float_take_as_many_seeds_as_their_difference_needs(
+    toy: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scatter: float, seeds: int, taken: int
+) -> None:
+    def record(_: Bench, job: bench_learning.Job) -> dict[str, Any]:
+        return {"accuracy": 0.9 + job.fixed * (0.001 + scatter * (-1) ** job.seed)}
+
+    monkeypatch.setattr(Bench, "record", record)
+    with Store(tmp_path) as store:
+        plan = Plan(datasets=("toy",), seeds=seeds)
+        found = Bench(plan, store).paired("toy", draw(toy, 0))
+    assert len(found["differences"]) == taken
+    assert found["mean"] == pytest.approx(np.mean(found["differences"]))
+    assert found["error"] == pytest.approx(np.std(found["differences"], ddof=1) / taken**0.5)
 
 
 def page_and_pictures(content: dict[str, Any], folder: Path) -> None:
