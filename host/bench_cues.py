@@ -48,9 +48,9 @@ TUNED = (
     "bits."
 )
 #: Formats for 2250 steps. The readout's trace counts the spikes of a whole sample, up to about 100, so it needs range;
-#: it decays by truncation toward zero, each step by up to its last bit, so it needs fraction bits as well. The readout's
-#: rate is small as its traces are large: g = eta*delta needs bits below 2^-20. A synapse has 36 bits, a word of the
-#: ECP5's memories; 42 (trace s24.12, weight s18.16) validate no better.
+#: it decays by truncation toward zero, in each step by up to its last bit, so it needs fraction bits as well. The
+#: readout's rate is small as its traces are large: g = eta*delta needs bits below 2^-20. A synapse has 36 bits, a word
+#: of the ECP5's memories; with 42 (trace s24.12, weight s18.16) it validates within 0.2 points.
 LONG = Formats(trace=Format(20, 11), weight=Format(16, 14), rate_step=Format(18, 26))
 #: Steps of 1 ms. With time constants ten times as many steps, the recipe for 10 ms decides worse: a neuron is no longer
 #: held to a spike in 10 ms, and slow currents count the noise. Here membranes of 20 to 100 ms are the only filters, so
