@@ -172,13 +172,15 @@ def _cues(content: dict[str, Any]) -> list[str]:
     ]
     rows = []
     for name, r in content["results"].items():
-        tau = f"{1 / (1 - max(r['recipe']['a'][0])):.0f} / {1 / (1 - max(r['recipe']['lam'][1])):.0f}"
+        recipe = r["recipe"]
+        slowest = (max(row) for row in (recipe["a"][0], recipe["lam"][0], recipe["lam"][1]))
+        tau = " / ".join(f"{1 / (1 - x):.0f}" for x in slowest)
         state = "reached" if r["mean"] >= 0.95 else "**missed**"
         formats = ", ".join(f"{n} {v}" for n, v in r["formats"].items())
-        filters = "learned" if any(r["recipe"]["adapt_rates"]) else "fixed"
+        filters = "learned" if any(recipe["adapt_rates"]) else "fixed"
         rows.append((name, r["steps"], formats, tau, filters, r["epochs"], len(r["accuracies"]), _percent(r), state))
-    head = ("step", "steps", "formats", "slowest filter / readout, steps", "filters", "epochs", "seeds", "accuracy, %",
-            "goal")  # fmt: skip
+    head = ("step", "steps", "formats", "slowest current / membrane / readout, steps", "filters", "epochs", "seeds",
+            "accuracy, %", "goal")  # fmt: skip
     return [*lines, *table(head, rows)]
 
 

@@ -304,25 +304,6 @@ def default_recipe(config: NetworkConfig, steps: int = 0, samples: int = 0, *, e
     )
 
 
-def slower(recipe: Recipe, times: int) -> Recipe:
-    """Recipe for the same spike trains in steps that are so many times shorter, with one hidden layer.
-
-    Time constants are as many times more steps; one of a single step becomes one of ``times`` steps. A spike then moves
-    a membrane further by about that factor, as it is added up over more steps, and so do its traces: start weights fall
-    by the factor, rates by its square.
-    """
-
-    def longer(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        return tuple(tuple(1.0 - (1.0 - x) / times for x in row) for row in rows)
-
-    return recipe.with_(
-        a=longer(recipe.a),
-        lam=longer(recipe.lam),
-        weight_sd=tuple(sd / times for sd in recipe.weight_sd),
-        rates=tuple(rate / times**2 for rate in recipe.rates),
-    )
-
-
 def room(config: NetworkConfig) -> tuple[float, float]:
     """What traces can hold: product of both time constants of a hidden filter, time constant of the readout, in steps.
 
