@@ -167,7 +167,8 @@ def _cues(content: dict[str, Any]) -> list[str]:
     lines += [
         "40 inputs in 4 groups, 7 cues, delay, decision over the last 150 ms (`host/synthetic.py`), fixed point, test "
         "accuracy after the last epoch. " + content["tuned"] + " Goal 95 %. Measured "
-        f"{content['date'][:10]} by `python -m solsa.host.bench_cues`.",
+        f"{content['date'][:10]} by `python -m solsa.host.bench_cues`, float with the same recipe, samples and "
+        "seeds by `--float`.",
         "",
     ]
     rows = []
@@ -178,9 +179,12 @@ def _cues(content: dict[str, Any]) -> list[str]:
         state = "reached" if r["mean"] >= 0.95 else "**missed**"
         formats = ", ".join(f"{n} {v}" for n, v in r["formats"].items())
         filters = "learned" if any(recipe["adapt_rates"]) else "fixed"
-        rows.append((name, r["steps"], formats, tau, filters, r["epochs"], len(r["accuracies"]), _percent(r), state))
+        real = _percent(r["float"]) if "float" in r else ""
+        rows.append(
+            (name, r["steps"], formats, tau, filters, r["epochs"], len(r["accuracies"]), _percent(r), state, real)
+        )
     head = ("step", "steps", "formats", "slowest current / membrane / readout, steps", "filters", "epochs", "seeds",
-            "accuracy, %", "goal")  # fmt: skip
+            "accuracy, %", "goal", "float, %")  # fmt: skip
     return [*lines, *table(head, rows)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,9 @@ from solsa.golden.baselines.network import Samples
 from .bench_runs import run
 from .bench_search import Choice
 from .bench_tasks import TASKS, Task
+from .files import OutputError
 from .recipe import RECIPES, Recipe
-from .study import StudyParser, in_one_line, keep, known, rows_of
+from .study import StudyParser, in_one_line, keep, known, rows_of, summed
 from .synthetic import cue_accumulation
 
 #: Name by which ``solsa learn`` knows the task with steps of 10 ms: that of the file.
@@ -87,10 +89,7 @@ def measured(task: Task, formats: Formats, recipe: Recipe, epochs: int, seeds: r
     task = replace(task, epochs=epochs, config=task.config.with_(formats=formats))
     recipe = recipe.with_(epochs=epochs)
     began = time.perf_counter()
-    records = [
-        run(task, "solsa", Choice(recipe=recipe), seed, task.train, task.test, every_epoch=False, fixed=True)
-        for seed in seeds
-    ]
+    records = trained(task, recipe, seeds, fixed=True)
     accuracies = [record["accuracy"] for record in records]
     return {
         "steps": task.steps,
@@ -114,6 +113,20 @@ def measured(task: Task, formats: Formats, recipe: Recipe, epochs: int, seeds: r
     }
 
 
+def trained(task: Task, recipe: Recipe, seeds: Iterable[int], *, fixed: bool) -> list[dict[str, Any]]:
+    """Records of training with every seed."""
+    choice = Choice(recipe=recipe)
+    return [run(task, "solsa", choice, seed, task.train, task.test, every_epoch=False, fixed=fixed) for seed in seeds]
+
+
+def in_float(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """What float reaches with recipe, samples and seeds of a row, start weights as its formats have them."""
+    task = task_of(name, row["training_samples"])
+    task = replace(task, epochs=row["epochs"], config=task.config.with_(formats=CASES[name][0]))
+    records = trained(task, Recipe.from_dict(row["recipe"]), range(len(row["accuracies"])), fixed=False)
+    return summed([record["accuracy"] for record in records])
+
+
 def write(path: Path, samples: int) -> None:
     """Keep the task with steps of 10 ms as a data set: so many training samples and half as many test samples."""
     train, test = cue_accumulation(samples, TRAINING), cue_accumulation(max(2, samples // 2), 2)
@@ -128,6 +141,7 @@ def main() -> int:
     parser.add_argument("tasks", nargs="*", default=tuple(CASES), metavar="TASK", help=", ".join(CASES))
     parser.add_argument("--validate", action="store_true", help="judge on samples made from another seed")
     parser.add_argument("--write", type=Path, metavar="FILE", help="only write the task as a data set (.npz)")
+    parser.add_argument("--float", action="store_true", help="only measure float, for the rows that --json FILE has")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="training samples")
     options = parser.parse()
     known(options.tasks, CASES)
@@ -138,6 +152,13 @@ def main() -> int:
         # A step of 1 ms takes ten times as long as one of 10 ms: tasks that are not named keep their rows.
         found = rows_of(options.json)
         for name in options.tasks:
+            if options.float:
+                if found.get(name, {}).get("judged_on") != "test":
+                    raise OutputError(f"{options.json}: no row {name} on test samples, measure that first")
+                row = found[name]["float"] = in_float(found[name], name)
+                print(f"{name}: {row['mean']:.4f} in float", flush=True)
+                keep(options.json, results=found, tuned=TUNED)
+                continue
             formats, recipe, epochs = CASES[name]
             first = VALIDATION_SEEDS if options.validate else 0
             row = found[name] = measured(

@@ -95,6 +95,12 @@ def test_the_commands_and_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert module.main() == 0
         found = json.loads((tmp_path / f"{name}.json").read_text())["results"]
         assert ("ramps" in found) == (module is not bench_inputs)
+    monkeypatch.setattr(sys, "argv", ["cues", "ramps", "--float", "--json", str(tmp_path / "cues.json")])
+    before = json.loads((tmp_path / "cues.json").read_text())["results"]["ramps"]
+    assert bench_cues.main() == 0
+    after = json.loads((tmp_path / "cues.json").read_text())["results"]["ramps"]
+    assert len(after.pop("float")["accuracies"]) == 1
+    assert after == before
     assert (tmp_path / "widths.png").stat().st_size > 10_000
     text = "\n".join(study_parts(tmp_path))
     for title in (
@@ -156,6 +162,8 @@ def test_an_unknown_data_set_is_refused(
         (bench_goals, ["--json", "{t}/no/g.json"], "{t}/no"),
         (bench_goals, ["--only", "one", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
         (bench_normalise, ["--go-on", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
+        (bench_cues, ["cue_accumulation", "--float", "--json", "{t}/none.json"],
+         "{t}/none.json: no row cue_accumulation on test samples, measure that first"),
         (bench_cues, ["cue_accumulation", "--json", "{t}/broken.json"], "{t}/broken.json: holds no result, allowed is"),
     ],
 )  # fmt: skip
