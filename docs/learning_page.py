@@ -135,7 +135,21 @@ def _verdict(content: dict[str, Any]) -> list[str]:
             f"seeds); goal {goal:+.0f}: {state}. The abstract claims {claim:+g}, on data and networks that "
             f"are not public to us; {'it did not reproduce here' if gain < claim else 'it reproduced here'}."
         ]
-    return [*lines, ""]
+    return [*lines, "", *_differences(content, best)]
+
+
+def _differences(content: dict[str, Any], best: str) -> list[str]:
+    """SOLSA less the others by data set: where the averages come from."""
+    titles, own = content["titles"], [n for n in ("solsa", "solsa_filtered") if n in content["mean"]]
+    rows = [
+        (
+            dataset,
+            *(f"{100 * (rules[mine]['mean'] - rules[other]['mean']):+.1f}" for mine in own for other in ("bptt", best)),
+        )
+        for dataset, rules in content["results"].items()
+    ]
+    head = [f"{titles[mine]}, less {titles[other]}" for mine in own for other in ("bptt", best)]
+    return ["Points by data set:", "", *_table(("data set", *head), rows)]
 
 
 def _fixed(content: dict[str, Any]) -> list[str]:
