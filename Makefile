@@ -89,10 +89,10 @@ coverage: $(STAMP) ## line and toggle coverage of the RTL
 	$(BIN)/python -m solsa.sim.toggle --jobs 2 --json docs/results/toggle.json
 
 # SOLSA_SPOKEN_DIGITS names FSDD_logmel20.npz unless it lies in ../shared/data. Finished runs stay in runs/bench.
-bench-learning: $(STAMP) ## learning rules compared (an hour of one idle core), resumable; docs/results/learning.json
+bench-learning: $(STAMP) ## learning rules compared (three hours of one idle core), resumable; docs/results/learning.json
 	@mkdir -p docs/results docs/pictures
-	$(BIN)/solsa bench learning --work runs/bench --json docs/results/learning.json \
-	  --pictures docs/pictures --recipes host/recipes.json
+	$(BIN)/solsa bench learning --work runs/bench --configurations 12 --json docs/results/learning.json \
+	  --pictures docs/pictures
 	$(BIN)/python docs/generate.py
 
 bench-study: $(STAMP) ## studies in fixed point: goals, unseen data, widths, cues (an hour of one idle core); docs/results
