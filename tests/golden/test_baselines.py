@@ -236,15 +236,18 @@ def test_a_fixed_hidden_layer_stays() -> None:
 
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("layers", [(5, 8, 4), (5, 8, 7, 4)])
-@pytest.mark.parametrize("recurrent", [False, True])
-def test_solsa_learns_as_the_float_reference(layers: tuple[int, ...], recurrent: bool, regression: bool) -> None:
+@pytest.mark.parametrize(("recurrent", "filtered"), [(False, False), (True, False), (False, True)])
+def test_solsa_learns_as_the_float_reference(
+    layers: tuple[int, ...], recurrent: bool, filtered: bool, regression: bool
+) -> None:
     """Two samples of different length, updates within the sample, filters that adapt: the same words."""
     case, depth = Case(layers, recurrent), len(layers) - 1
     eta, eta_a = np.full(depth, 0.05), np.full(depth, 0.002)
-    net = case.network("solsa", adapt=True, regression=regression)
+    net = case.network("solsa", adapt=True, regression=regression, filtered_surrogate=filtered)
     data = case.samples(2, targets=True)
     core = FloatCore(layers, 2, "target" if regression else "membrane", case.weights, case.a, case.lam,
-                     surrogate=SURROGATE, theta=THETA, eta=eta, eta_a=eta_a, recurrent=recurrent)  # fmt: skip
+                     surrogate=SURROGATE, theta=THETA, eta=eta, eta_a=eta_a, recurrent=recurrent,
+                     filtered_surrogate=filtered)  # fmt: skip
     net.epoch(data, [1, 0], case.schedule, eta, eta_a)
     for n in (1, 0):
         core.reset()

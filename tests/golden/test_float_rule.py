@@ -273,10 +273,10 @@ class ForgottenSurrogate(FloatCore):
     """Planted error: the hidden error is passed back without h."""
 
     def _errors(self, target: FloatArray) -> list[FloatArray]:
-        kept = self.surrogate[:-1]
-        self.surrogate[:-1] = [np.ones_like(h) for h in kept]
+        kept = self.filtered[:-1]
+        self.filtered[:-1] = [np.ones_like(h) for h in kept]
         deltas = super()._errors(target)
-        self.surrogate[:-1] = kept
+        self.filtered[:-1] = kept
         return deltas
 
 
