@@ -14,7 +14,7 @@ from .memory import CLAIM, first_steps
 from .plots import BLUE, GREY, INK, ORANGE, new_figure, save_figure
 
 RULES_FILE, PARTS_FILE, MEMORY_FILE = "learning_rules.png", "learning_parts.png", "memory.png"
-_COLOURS = (BLUE, ORANGE, "#3f8f5b", "#a2467f", "#6a5fb0", "#8a6d3b")
+_COLOURS = (BLUE, ORANGE, "#3f8f5b", "#a2467f", "#6a5fb0", "#8a6d3b", "#2a9da5", "#c0504d")
 
 
 def draw_results(content: dict[str, Any], folder: Path) -> list[Path]:
@@ -34,7 +34,8 @@ def draw_results(content: dict[str, Any], folder: Path) -> list[Path]:
 def _rules(content: dict[str, Any], path: Path) -> None:
     results, titles = content["results"], content["titles"]
     names = list(dict.fromkeys(name for rows in results.values() for name in rows))
-    figure, plots = new_figure(len(results), (7.5, 0.8 + 0.32 * len(names) * len(results)))
+    # Every data set has a range of its own: most rules lie close together near its upper end.
+    figure, plots = new_figure(len(results), (7.5, 0.8 + 0.3 * len(names) * len(results)), share=False)
     for plot, (dataset, rows) in zip(plots, results.items(), strict=True):
         for y, name in enumerate(names):
             if name in rows:
