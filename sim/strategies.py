@@ -148,6 +148,7 @@ def options(readout: Readout, layers: tuple[int, ...], unit: NeuronUnit) -> st.S
         **dict.fromkeys(PIPELINED_ONLY, unit is NeuronUnit.SERIAL),
         "stream": True,  # of the link, not of the core
     }
+    refused["filtered_surrogate"] |= len(layers) == 2
     return st.fixed_dictionaries({name: some for name in OPTIONS if not refused.get(name)})
 
 

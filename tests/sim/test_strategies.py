@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from hypothesis import given
 
-from solsa.contract import Readout, preset
+from solsa.contract import OPTIONS, Readout, preset
 from solsa.golden import GoldenCore
 from solsa.sim.random_networks import Case
 from solsa.sim.strategies import cases, devices, draw, networks, random_case
@@ -87,3 +87,10 @@ def test_a_vector_is_read_as_it_was_written(tmp_path, index: int) -> None:  # ty
     assert [(x.label, x.reset, x.learn, x.adapt) for x in case.stimuli] == [
         (x.label, x.reset, x.learn, x.adapt) for x in got.case.stimuli
     ]
+
+
+def test_every_device_that_is_drawn_can_be_built() -> None:
+    """Every option is drawn for some, none where it is refused (which would raise here)."""
+    drawn = [draw(devices(tuple(Readout)[index % 3]), 7, index) for index in range(150)]
+    assert {len(config.layers) for config in drawn} == {2, 3, 4}
+    assert {name for config in drawn for name in config.options} == {name for name in OPTIONS if name != "stream"}
