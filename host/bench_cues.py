@@ -46,13 +46,13 @@ TUNED = (
     "the same kind of samples and with other seeds of the network: in float with a hidden layer that stands still, by "
     "what its spike counts say, then in fixed point. There a hidden rate of 0 validates as well as the one given: the "
     "errors come a second after the cues, which is longer than the hidden traces reach, so it is the readout that "
-    "learns the count. Its formats, of 36 bits a synapse, were kept as three seeds validated within 0.2 points of 42 "
-    "bits."
+    "learns the count. Its formats, of 36 bits a synapse, were chosen on validation samples "
+    "too."
 )
-#: Formats for 2250 steps. The readout's trace counts the spikes of a whole sample, up to about 100, so it needs range;
+#: Formats for 2250 steps. The readout's trace counts the spikes of a whole sample, so it needs range;
 #: it decays by truncation toward zero, in each step by up to its last bit, so it needs fraction bits as well. The
 #: readout's rate is small as its traces are large: g = eta*delta needs bits below 2^-20. A synapse has 36 bits, a word
-#: of the ECP5's memories; with 42 (trace s24.12, weight s18.16) it validates within 0.2 points.
+#: of the ECP5's memories.
 LONG = Formats(trace=Format(20, 11), weight=Format(16, 14), rate_step=Format(18, 26))
 #: Steps of 1 ms. With time constants ten times as many steps, the recipe for 10 ms decides worse: a neuron is no longer
 #: held to a spike in 10 ms, and slow currents count the noise. Here membranes of 20 to 100 ms are the only filters, so

@@ -42,7 +42,7 @@ class Recipe:
     surrogate_width, surrogate_peak : float
         Width of the Gaussian surrogate, in units of the membrane, and its value at the threshold. A lower peak makes
         errors of hidden layers smaller, which the rate makes up for, and the reset's share rho*h of the traces' decay,
-        which nothing does: docs/decisions/0016-surrogate-peak.md.
+        which nothing does: docs/decisions/0016-filtered-surrogate.md.
     weight_sd : tuple of float
         Standard deviation of the start weights, per layer.
     recurrent_sd : float

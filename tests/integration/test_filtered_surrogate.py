@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import FORMATS, Case, make_case
+from networks import FORMATS, Case, make_case, observed
 
 from solsa.contract import NetworkConfig, Readout
 from solsa.contract.cycles import predicted_cycles
@@ -39,11 +39,7 @@ def test_equals_golden(readout: Readout, formats: str) -> None:
     config = CONFIG.with_(readout=readout, formats=FORMATS[formats])
     case = learning(config, "RLLLL.LRLLL", lam=0xF000)
     run, observer = Lockstep(config, case.parameters, case.weights, PysimCore(config)), Observer(case)
-    for one in case.stimuli:
-        found = run.step(one)
-        assert found is None, str(found)
-        assert run.trace is not None
-        observer.step(one, run.trace)
+    for one in observed(run, observer, case):
         if one.learn:
             assert run.backend.step_clocks == predicted_cycles(config.with_(filtered_surrogate=False)).adapting_step
     assert read_back(run) is None

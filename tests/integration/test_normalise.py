@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import FORMATS, Case, make_case
+from networks import FORMATS, Case, make_case, observed
 
 from solsa.contract import ConfigError, LayerRegister, NetworkConfig, NeuronUnit, Readout, Register, Space
 from solsa.contract.cycles import predicted_cycles
@@ -38,11 +38,7 @@ def test_equals_golden(readout: Readout, formats: str) -> None:
     config = CONFIG.with_(readout=readout, formats=FORMATS[formats])
     case = learning(config, limit=1)
     run, observer = Lockstep(config, case.parameters, case.weights, PysimCore(config)), Observer(case)
-    for one in case.stimuli:
-        found = run.step(one)
-        assert found is None, str(found)
-        assert run.trace is not None
-        observer.step(one, run.trace)
+    for _ in observed(run, observer, case):
         assert run.backend.step_clocks == predicted_cycles(config.with_(normalise=False)).adapting_step
     assert read_back(run) is None
     assert any(layer.mean_error.any() for layer in run.golden.state.layers)

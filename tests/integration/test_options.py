@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import Case, make_case
+from networks import Case, make_case, observed
 
 from solsa.contract import BankKind, NetworkConfig, NeuronUnit, Readout, Register, Space, preset
 from solsa.contract.cycles import predicted_cycles
@@ -48,11 +48,8 @@ def test_early_stop(readout: Readout) -> None:
     config = BOTH.with_(readout=readout)
     case = stopping(config, margin=MARGIN if config.readout is Readout.MEMBRANE else 1)
     run, observer = Lockstep(config, case.parameters, case.weights, PysimCore(config)), Observer(case)
-    for one in case.stimuli:
-        found = run.step(one)
-        assert found is None, str(found)
-        assert run.trace is not None
-        observer.step(one, run.trace)
+    for _ in observed(run, observer, case):
+        pass
     assert read_back(run) is None
     for point in ("taken", "not_yet", "rest_infers", "ended_by_reset"):
         assert observer.counts[f"early_stop.{point}"], point
