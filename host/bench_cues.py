@@ -144,6 +144,8 @@ def main() -> int:
     parser.add_argument("--float", action="store_true", help="only measure float, for the rows that --json FILE has")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="training samples")
     options = parser.parse()
+    if options.float and (options.validate or not options.json):
+        parser.error("--float needs --json, the file with rows on test samples, and goes without --validate")
     known(options.tasks, CASES)
     with in_one_line(write=options.write, json=options.json):
         if options.write:

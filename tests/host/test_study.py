@@ -154,6 +154,8 @@ def test_an_unknown_data_set_is_refused(
         (bench_unseen, ["--seeds", "-1"], "--seeds -1, allowed is 1 or more"),
         (bench_widths, ["--epochs", "0"], "--epochs 0, allowed is 1 or more"),
         (bench_cues, ["--samples", "0"], "--samples 0, allowed is 1 or more"),
+        (bench_cues, ["--float"], "--float needs --json, the file with rows on test samples"),
+        (bench_cues, ["--float", "--validate", "--json", "{t}/w.json"], "and goes without --validate"),
         (bench_cues, ["--seeds", "many"], "argument --seeds: invalid int value: 'many'"),
         (bench_widths, ["--draw", "{t}/w.json"], "--draw needs --picture, the file to draw into"),
         (bench_widths, ["--draw", "{t}/none", "--picture", "{t}/p.png"], "--draw {t}/none: No such file or directory"),
